@@ -1,0 +1,325 @@
+"""What the window shows: clips, model, attack design, results. Plain objects without Qt that tell watchers what changed.
+
+Only the controllers change the document; panels are shown parts of it and ask for changes. A topic is a word; watchers
+are called with no arguments, after the change, in the order in which they began to watch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+import numpy as np
+
+from mirguard.attacks.budget import epsilon_to_snr, snr_to_epsilon
+from mirguard.attacks.catalogue import Attack, find_attack, list_attacks
+from mirguard.clip import Clip, rms
+from mirguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from mirguard.detectors.reading import Reading
+    from mirguard.experiment import Outcome
+    from mirguard.models.decision import Decision
+
+ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
+TOPICS = ("clips", "current", "labels", "models", "model", "design", "run", "live", "outcome", "readings", "reference", "fpr")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the window needs to know of a loaded model; the model itself never leaves the engine's thread."""
+
+    name: str
+    title: str
+    note: str
+    task: str
+    labels: tuple[str, ...]
+    sample_rate: int
+    window: int
+    layers: tuple[str, ...]
+    hash: str
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """The clean reference the detector of the chosen model rests on, and the sentence why there is none."""
+
+    size: int = 0
+    clean_scores: tuple[float, ...] = ()
+    threshold: float | None = None
+    layer: str = ""
+    origin: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Design:
+    """An attack as set in the designer. The budget is held as SNR or as amplitude: the one the person set last stays
+    when another clip is chosen, the other follows. `values` are the parameters a person has set, by name; all others keep
+    their declared defaults."""
+
+    attack: str = "pgd"
+    held: str = "snr"
+    level: float = 40.0
+    values: Mapping[str, Any] = field(default_factory=dict)
+    target: str | None = None
+    seed: int = 0
+    subtype: str = "PCM_16"
+
+    @property
+    def declaration(self) -> Attack:
+        return find_attack(self.attack)
+
+    def epsilon(self, level: float) -> float | None:
+        """The amplitude on a clip of that RMS; None where only an SNR is set and the clip is silent."""
+        if self.held == "epsilon":
+            return self.level
+        return snr_to_epsilon(self.level, level) if level > 0 else None
+
+    def snr(self, level: float) -> float | None:
+        """The SNR in dB on a clip of that RMS; None for a silent clip."""
+        if self.held == "snr":
+            return self.level
+        return epsilon_to_snr(self.level, level) if level > 0 else None
+
+    def own_values(self) -> dict[str, Any]:
+        """What was set and is known to the chosen attack, ε aside."""
+        known = {parameter.name for parameter in self.declaration.parameters}
+        return {name: value for name, value in self.values.items() if name in known and name != "epsilon"}
+
+    def resolved(self, level: float) -> dict[str, Any]:
+        """Every declared value on a clip of that RMS, set or default, unchecked (checking is the experiment's)."""
+        values: dict[str, Any] = {"rms": level}
+        for parameter in self.declaration.parameters:
+            given = self.epsilon(level) if parameter.name == "epsilon" else self.values.get(parameter.name)
+            values[parameter.name] = parameter.default_for(values) if given is None else given
+        del values["rms"]
+        return values
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment of a running attack, made on the engine's thread for the window. `points` are the (loss, margin, SNR)
+    of every look since the snapshot before; `delta` the mono perturbation `(frames,)`, where it was copied this time."""
+
+    gradients: int
+    total: int | None
+    loss: float
+    margin: float
+    snr_db: float
+    success: bool
+    decision: Decision
+    seconds: float
+    points: tuple[tuple[float, float, float], ...]
+    delta: np.ndarray | None = None
+    reading: Reading | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """The attack at work: on which clip, as designed when it began, what has been seen of it so far."""
+
+    key: int
+    request: int
+    design: Design
+    began: float = field(default_factory=time.monotonic)
+    cancelling: bool = False
+    last: Snapshot | None = None
+    trace: list[tuple[float, float, float]] = field(default_factory=list)
+
+    @property
+    def fraction(self) -> float | None:
+        if self.last is None or not self.last.total:
+            return None
+        return min(1.0, self.last.gradients / self.last.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the pace so far; None before the first gradients."""
+        if self.last is None or not self.last.total or self.last.gradients < 1:
+            return None
+        return self.last.seconds / self.last.gradients * max(0, self.last.total - self.last.gradients)
+
+
+@dataclass(eq=False)
+class Entry:
+    """One loaded clip and what is known of it. `decision` and `readings` are of the document's model."""
+
+    key: int
+    clip: Clip
+    rms: float
+    decision: Decision | None = None
+    trouble: str = ""
+    outcome: Outcome | None = None
+    made_with: tuple[Design, str] | None = None  # the design and the model's name the outcome came from
+    trace: list[tuple[float, float, float]] = field(default_factory=list)
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
+
+
+class Document:
+    """Everything on show. Change it through its methods; `watch` tells what changed."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Entry] = {}
+        self.current_key: int | None = None
+        self.attacks: tuple[Attack, ...] = list_attacks()
+        self.models: tuple[Any, ...] = ()  # models.catalogue.ModelInfo
+        self.model: ModelFacts | None = None
+        self.model_state = "Starting the engine …"  # a sentence while there is no model
+        self.design = Design()
+        self.run: Run | None = None
+        self.fpr = 0.05
+        self.reference: ReferenceFacts | None = None
+        self._keys = itertools.count(1)
+        self._watchers: dict[str, list[Callable[[], None]]] = defaultdict(list)
+
+    def watch(self, topic: str, *callbacks: Callable[[], None]) -> None:
+        if topic not in TOPICS:
+            raise ValueError(f"no topic {topic!r}")
+        self._watchers[topic].extend(callbacks)
+
+    def tell(self, *topics: str) -> None:
+        for topic in topics:
+            for callback in self._watchers[topic]:
+                callback()
+
+    # --- clips ---
+
+    @property
+    def current(self) -> Entry | None:
+        return None if self.current_key is None else self.entries[self.current_key]
+
+    def add(self, clip: Clip) -> Entry:
+        """A new entry at the end of the list."""
+        entry = Entry(next(self._keys), clip, rms(clip.samples))
+        self.entries[entry.key] = entry
+        self.tell("clips")
+        if self.current_key is None:
+            self.choose(entry.key)
+        return entry
+
+    def find(self, source: Any) -> Entry | None:
+        """The entry read from that file, if it is loaded."""
+        return next((entry for entry in self.entries.values() if entry.clip.source == source), None)
+
+    def choose(self, key: int) -> None:
+        if key in self.entries and key != self.current_key:
+            self.current_key = key
+            self.tell("current")
+
+    def remove(self, key: int) -> None:
+        """Take a clip off the list; its neighbour becomes the current one."""
+        if key not in self.entries:
+            return
+        keys = list(self.entries)
+        place = keys.index(key)
+        del self.entries[key]
+        left = list(self.entries)
+        chosen = key == self.current_key
+        if chosen:
+            self.current_key = left[min(place, len(left) - 1)] if left else None
+        self.tell("clips")
+        if chosen:
+            self.tell("current")
+
+    def set_decision(self, key: int, decision: Decision | None, trouble: str = "") -> None:
+        if key in self.entries:
+            self.entries[key].decision, self.entries[key].trouble = decision, trouble
+            self.tell("labels")
+
+    # --- model ---
+
+    def set_models(self, models: tuple[Any, ...]) -> None:
+        self.models = models
+        self.tell("models")
+
+    def set_model(self, model: ModelFacts | None, state: str = "") -> None:
+        """Another model: what the one before said of the clips no longer counts; finished attacks stay, as stale."""
+        self.model_state = state
+        if model != self.model:
+            self.model, self.reference = model, None
+            for entry in self.entries.values():
+                entry.decision, entry.trouble = None, ""
+                entry.readings.clear()
+            if model is not None and self.design.target not in model.labels:
+                self.design = replace(self.design, target=None)
+            self.tell("model", "labels", "design", "reference", "readings")
+        else:
+            self.tell("model")
+
+    # --- design and results ---
+
+    def change_design(self, **changes: Any) -> None:
+        changed = replace(self.design, **changes)
+        if changed != self.design:
+            self.design = changed
+            self.tell("design")
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Set one parameter of the attack; None gives it back to its default."""
+        values = {key: kept for key, kept in self.design.values.items() if key != name}
+        if value is not None:
+            values[name] = value
+        self.change_design(values=values)
+
+    def stale(self, entry: Entry) -> bool:
+        """Whether the clip's result was made with other settings than those on show."""
+        if entry.outcome is None or entry.made_with is None:
+            return False
+        return entry.made_with != (self.design, self.model.name if self.model else "")
+
+    def begin(self, run: Run) -> None:
+        self.run = run
+        self.tell("run")
+
+    def advance(self, snapshot: Snapshot) -> None:
+        if self.run is not None:
+            self.run.last = snapshot
+            self.run.trace.extend(snapshot.points)
+            self.tell("live")
+
+    def end(self, outcome: Outcome | None) -> None:
+        """The attack is over; without an outcome the clip keeps the one it had."""
+        run, self.run = self.run, None
+        entry = self.entries.get(run.key) if run else None
+        if entry is not None and outcome is not None:
+            entry.outcome, entry.trace = outcome, list(run.trace)
+            entry.made_with = (run.design, self.model.name if self.model else "")
+            entry.readings.pop(ADVERSARIAL, None)
+            self.tell("run", "outcome", "readings")
+        else:
+            self.tell("run")
+
+    def set_reading(self, key: int, side: str, reading: Reading | None) -> None:
+        if key in self.entries:
+            readings = self.entries[key].readings
+            readings.pop(side, None)
+            if reading is not None:
+                readings[side] = reading
+            self.tell("readings")
+
+    def set_reference(self, facts: ReferenceFacts | None) -> None:
+        self.reference = facts
+        self.tell("reference")
+
+    def set_fpr(self, fpr: float) -> None:
+        if not 0.0 < fpr < 1.0:
+            raise UsageError("A false-positive rate lies between 0 and 1.")
+        if fpr != self.fpr:
+            self.fpr = fpr
+            self.tell("fpr")
+
+    def sounds(self, entry: Entry) -> dict[str, Clip]:
+        """The sounds there are of a clip: original, and adversarial and perturbation once there is a result."""
+        found = {ORIGINAL: entry.clip}
+        if entry.outcome is not None:
+            found |= {ADVERSARIAL: entry.outcome.clip, PERTURBATION: entry.outcome.perturbation}
+        return found
