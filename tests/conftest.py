@@ -149,7 +149,7 @@ def _no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tone() -> Callable:
-    """`tone(rate=22050, seconds=1.0, channels=1, frequency=440.0, level=0.5)`: a Clip of sines, each channel a fifth up."""
+    """`tone(rate=22050, seconds=1.0, channels=1, frequency=440.0, level=0.5)`: a Clip of sines, a fifth apart."""
     from mirguard.clip import Clip
 
     def make(
