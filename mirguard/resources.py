@@ -1,4 +1,7 @@
-"""Where the program's own files lie: in a checkout's `resources/`, or beside the package in an installation."""
+"""Where the program's own files lie: in a checkout's `resources/`, or inside the package in an installation.
+
+The wheel carries the folder as `mirguard/_resources`, because this module has the plain name.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from pathlib import Path
 from mirguard.errors import FileError
 
 _PACKAGE = Path(__file__).resolve().parent
-_PLACES = (_PACKAGE.parent / "resources", _PACKAGE / "resources")
+# Inside the package first: beside an installed package, `resources` is some other project's folder.
+_PLACES = (_PACKAGE / "_resources", _PACKAGE.parent / "resources")
 
 
 def resource(*parts: str) -> Path:

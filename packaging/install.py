@@ -17,7 +17,7 @@ import system_libraries
 from environment import CannotPrepare, Environment, base_python
 from progress import REFRESH, Console, PipReader
 
-# A person's own pip configuration (indexes, caches, certificates) holds; only what would break an environment is undone.
+# A person's own pip configuration (indexes, caches, certificates) holds; only what breaks environments is undone.
 _PIP_SETTINGS = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
@@ -79,9 +79,7 @@ def make_environment(console: Console, environment: Environment) -> None:
     if state == "usable":
         return
     if state == "foreign":
-        raise CannotPrepare(
-            f"{environment.folder} is in the way: it is no Python environment. Move it and start again."
-        )
+        raise CannotPrepare(f"{environment.folder} is no Python environment; move it away and start again.")
     if state == "broken":
         console.detail("removing what an interrupted start or another Python has left")
         _discard(environment)
@@ -152,7 +150,7 @@ def _discard(environment: Environment) -> None:
 def _watch(
     console: Console, command: Sequence[str], on_line: Callable[[str], None] = lambda line: None, **options
 ) -> tuple[int, list[str]]:
-    """Run a command, keeping the console's clock going; its exit status and its output's lines, both streams together."""
+    """Run a command, keeping the console's clock going; its exit status and the lines of both its streams."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

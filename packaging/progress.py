@@ -86,7 +86,7 @@ class PipReader:
         if line.startswith("Installing collected packages: "):
             self.installing = True
             return f"installing {len(line.split(','))} packages"
-        if line.lstrip().startswith("Installing build dependencies"):
+        if line.lstrip().startswith("Installing build dependencies: started"):
             return "preparing MIRGuard itself"
         found = self._FETCHED.match(line)
         if not found or found["file"] in self._seen:

@@ -48,7 +48,7 @@ def sentence(version):
 
 
 def ensure():
-    """Return under a supported Python; otherwise start the command again under one, or say what is missing, and leave."""
+    """Return under a supported Python; else start the command again under one, or say what is missing, and leave."""
     if supported(sys.version_info):
         return
     command = find()

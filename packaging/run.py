@@ -53,7 +53,7 @@ def parse(arguments):
 
 
 def has_screen(environ):
-    """Whether a window can be shown: always outside Linux; there, if X11, Wayland or another platform of Qt is named."""
+    """Whether a window can be shown: always outside Linux; there, if X11, Wayland or another Qt platform is named."""
     if not sys.platform.startswith("linux"):
         return True
     if environ.get("QT_QPA_PLATFORM", "").partition(":")[0] in ("offscreen", "minimal"):
