@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Mapping
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -78,6 +80,21 @@ class Clip:
     def mono(self) -> np.ndarray:
         """The mean of the channels `(frames,)`: what every model hears."""
         return self.samples[0] if self.channels == 1 else self.samples.mean(axis=0, dtype=np.float32)
+
+
+def energy(samples: np.ndarray) -> float:
+    """Σx² over all channels, in double precision a block at a time, so that an hour needs no second copy."""
+    blocks = (
+        row[start : start + BLOCK].astype(np.float64)
+        for row in np.atleast_2d(samples)
+        for start in range(0, len(row), BLOCK)
+    )
+    return float(sum(np.dot(block, block) for block in blocks))
+
+
+def rms(samples: np.ndarray) -> float:
+    """Root mean square over all channels."""
+    return math.sqrt(energy(samples) / np.size(samples))
 
 
 def load_clip(path: str | os.PathLike) -> Clip:
@@ -190,7 +207,9 @@ def save_clip(clip: Clip, path: str | os.PathLike, subtype: str = "PCM_16") -> P
     path = check_export(path, subtype)
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".mirguard-", suffix=path.suffix, delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".mirguard-", suffix=path.suffix, delete=False
+        ) as file:
             temporary = file.name
             write(clip, file, FORMATS[path.suffix.lower()], subtype)
             file.flush()

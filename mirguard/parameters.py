@@ -7,12 +7,14 @@ person gave into a complete, checked set of values or says in one sentence what 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from mirguard.errors import UsageError
 
-# A default that depends on the other values: called with the values resolved so far (declaration order).
+# A default that depends on the other values: called with the values resolved so far (declaration order) and the context
+# (facts about model and clip that the caller knows, such as "rms", the clip's level).
 Derived = Callable[[Mapping[str, Any]], Any]
 
 
@@ -65,7 +67,16 @@ class Parameter:
 
     def _convert(self, value: Any) -> Any:
         if self.kind is bool:
-            words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+            words = {
+                "true": True,
+                "yes": True,
+                "on": True,
+                "1": True,
+                "false": False,
+                "no": False,
+                "off": False,
+                "0": False,
+            }
             if isinstance(value, bool):
                 return value
             if str(value).lower() in words:
@@ -94,7 +105,7 @@ class Parameter:
         raise UsageError(f"{self.title} ({self.option}) is {wanted}; got {value:g}.")
 
 
-def resolve(declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(declared: Sequence[Parameter], given: Mapping[str, Any], **context: Any) -> dict[str, Any]:
     """Every declared value: what was given, checked, else the default. Raises UsageError for unknown names."""
     known = {parameter.name for parameter in declared}
     for name in given:
@@ -103,5 +114,5 @@ def resolve(declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
     values: dict[str, Any] = {}
     for parameter in declared:
         value = given.get(parameter.name)
-        values[parameter.name] = parameter.check(parameter.default_for(values) if value is None else value)
+        values[parameter.name] = parameter.check(parameter.default_for(context | values) if value is None else value)
     return values

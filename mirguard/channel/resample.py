@@ -36,7 +36,9 @@ class Resampler:
     def _filter(self, t: torch.Tensor) -> torch.Tensor:
         """h at `t`, counted in `orig` input samples from the filter's centre."""
         u = (t * self._cut).clamp(-ZEROS, ZEROS)
-        window = torch.special.i0(BETA * (1 - (u / ZEROS) ** 2).clamp_min(0).sqrt()) / torch.special.i0(torch.tensor(BETA))
+        window = torch.special.i0(BETA * (1 - (u / ZEROS) ** 2).clamp_min(0).sqrt()) / torch.special.i0(
+            torch.tensor(BETA)
+        )
         return torch.sinc(u) * window * (self._cut / self.orig)
 
     def length(self, frames: int) -> int:
@@ -60,7 +62,9 @@ class Resampler:
             out = (blocks @ self._table.to(segment)).flatten(-2)
             return out[..., start - first * self.new : stop - first * self.new]
         # Coprime rates: gather each output's own taps.
-        position = torch.arange(start, stop, dtype=torch.float64) * (self.orig / self.new) - (first * self.orig - self.width)
+        position = torch.arange(start, stop, dtype=torch.float64) * (self.orig / self.new) - (
+            first * self.orig - self.width
+        )
         centre = position.floor().long()
         taps = torch.arange(-self.width + 1, self.width + 1)
         filters = self._filter((centre[:, None] + taps - position[:, None]) / self.orig).to(segment)

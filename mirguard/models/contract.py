@@ -7,7 +7,7 @@ and decision (the network behind it) are separate, inner layers can be read by n
 from __future__ import annotations
 
 import hashlib
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -61,7 +61,7 @@ class Classifier:
         hint = f"did you mean {' or '.join(close)}?" if close else f"it knows {', '.join(self.labels)}."
         raise UsageError(f"{self.name} has no label {label!r}; {hint}")
 
-    def check(self) -> "Classifier":
+    def check(self) -> Classifier:
         """Itself, if its declarations make sense; UsageError otherwise."""
         if self.task not in (SINGLE_LABEL, TAGGING):
             raise UsageError(f"{self.name}: task is {SINGLE_LABEL!r} or {TAGGING!r}, not {self.task!r}.")
@@ -121,7 +121,9 @@ class TorchClassifier(Classifier):
             if layer not in self._taps:
                 raise UsageError(f"{self.name} has no layer {layer!r}; it has {', '.join(self.layers)}.")
             module = self.network.get_submodule(self._taps[layer])
-            handles.append(module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out.flatten(1))))
+            handles.append(
+                module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out.flatten(1)))
+            )
         try:
             logits = self.logits(waveform)
         finally:

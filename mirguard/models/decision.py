@@ -53,6 +53,11 @@ class Decision:
 
 def decide(window_logits: torch.Tensor, labels: tuple[str, ...], task: str) -> Decision:
     """The decision on one clip from its `(windows, K)` logits."""
-    p = probabilities(track_logits(window_logits[None], task), task)[0].tolist()
-    best = max(range(len(p)), key=p.__getitem__)
-    return Decision(labels[best], p[best], labels, tuple(p), tuple(labels[i] for i in window_logits.argmax(-1).tolist()))
+    z = track_logits(window_logits[None], task)[0]
+    return decision_of(z, labels, task, tuple(labels[i] for i in window_logits.argmax(-1).tolist()))
+
+
+def decision_of(z: torch.Tensor, labels: tuple[str, ...], task: str, windows: tuple[str, ...]) -> Decision:
+    """The decision that track logits `z (K,)` stand for. The top label is theirs: probabilities tie where they saturate."""
+    p, best = probabilities(z, task).tolist(), int(z.argmax())
+    return Decision(labels[best], p[best], labels, tuple(p), windows)

@@ -1,0 +1,48 @@
+"""MIRGuard: how fragile is a music classifier? Attacks one can hear, detectors one can watch.
+
+    import mirguard as mg
+    clip = mg.load_clip("song.flac")
+    model = mg.load_model("musicnn-mtt")
+    outcome = mg.attack(model, clip, "pgd", snr=40, steps=10)
+    reading = mg.detect(model, outcome.clip, detectors=("kde",), reference=mg.reference_for(model))
+
+Names load on first use (PEP 562), so that `import mirguard` costs nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Clip": "mirguard.clip",
+    "load_clip": "mirguard.clip",
+    "save_clip": "mirguard.clip",
+    "compare": "mirguard.analysis.measures",
+    "load_model": "mirguard.models.catalogue",
+    "list_models": "mirguard.models.catalogue",
+    "wrap_model": "mirguard.models.wrap",
+    "classify": "mirguard.models.tracks",
+    "attack": "mirguard.experiment",
+    "Experiment": "mirguard.experiment",
+    "Outcome": "mirguard.experiment",
+    "detect": "mirguard.detectors.detect",
+    "reference_for": "mirguard.detectors.reference",
+    "build_reference": "mirguard.detectors.reference",
+    "MirguardError": "mirguard.errors",
+    "FileError": "mirguard.errors",
+    "UsageError": "mirguard.errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mirguard' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,41 @@
+"""Budgets: ε as an amplitude of full scale and as an SNR, two faces of one number.
+
+For L2, ε is the RMS of δ; for L∞ the largest |δ|, whose RMS is then at most ε. Either way an ε of
+RMS(x)·10^(−D/20) keeps the result's SNR at D dB or more.
+"""
+
+from __future__ import annotations
+
+import math
+
+from mirguard.clip import step_of
+from mirguard.errors import UsageError
+
+L2, LINF = "l2", "linf"
+
+
+def snr_to_epsilon(snr: float, rms: float) -> float:
+    """The amplitude for an SNR of `snr` dB on a clip of that RMS over all channels."""
+    if rms <= 0.0:
+        raise UsageError("A silent clip has no SNR; set the perturbation's size as an amplitude (--epsilon).")
+    return rms * 10.0 ** (-snr / 20.0)
+
+
+def epsilon_to_snr(epsilon: float, rms: float) -> float:
+    """The SNR in dB that an amplitude guarantees; −inf for a silent clip."""
+    return 20.0 * math.log10(rms / epsilon) if rms > 0.0 else -math.inf
+
+
+def before_rounding(epsilon: float, norm: str, subtype: str) -> float:
+    """The ε to attack with so that the exported file, rounded to `subtype`, still keeps within `epsilon`.
+
+    Rounding moves a sample by at most half a step (L∞) and adds step²/12 of power (L2; 5 % spare for the luck of the draw).
+    """
+    step = step_of(subtype)
+    room = epsilon - step / 2 if norm == LINF else math.sqrt(max(0.0, epsilon**2 - 1.05 * step**2 / 12))
+    if room <= 0.0:
+        raise UsageError(
+            f"An ε of {epsilon:.2g} is below what {subtype.replace('PCM_', '')}-bit files can hold (steps of {step:.2g}); "
+            "use a larger ε or a finer format."
+        )
+    return room
