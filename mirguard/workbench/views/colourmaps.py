@@ -1,0 +1,25 @@
+"""Colour tables: 256 colours for the 256 codes of a spectrogram, with the shown range of dB worked in."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pyqtgraph as pg
+
+from mirguard.analysis.spectrogram import SpectrogramSettings, code_of
+
+
+@lru_cache(maxsize=16)
+def colours_of(name: str) -> np.ndarray:
+    """The 256 colours of a colour map `(256, 3)` uint8, quiet to loud."""
+    if name == "grey":
+        return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    return pg.colormap.get(name).getLookupTable(nPts=256, alpha=False).astype(np.uint8)
+
+
+def table(settings: SpectrogramSettings, gain_db: float = 0.0) -> np.ndarray:
+    """The colour of every code `(256, 3)` uint8, for a picture shown `gain_db` louder than it is."""
+    low, high = code_of(settings.floor_db - gain_db), code_of(settings.ceiling_db - gain_db)
+    share = np.clip((np.arange(256) - low) / (high - low), 0.0, 1.0)
+    return np.ascontiguousarray(colours_of(settings.colours)[np.rint(share * 255).astype(int)])

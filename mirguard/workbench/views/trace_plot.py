@@ -1,0 +1,203 @@
+"""How an attack went: loss and other figures by iteration."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, QTimer
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import QWidget
+
+from mirguard.workbench.theme import colours, notifier
+from mirguard.workbench.views.axes import small_font
+from mirguard.workbench.views.formats import format_figures
+from mirguard.workbench.views.overlay import paint_empty
+
+REDRAW_MS = 40
+SERIES = {"loss": "Loss", "margin": "Margin", "snr_db": "SNR, dB"}
+COLOURS = {"loss": "accent", "margin": "adversarial", "snr_db": "original"}
+
+
+class _Growing:
+    """Numbers appended one at a time, in an array that doubles."""
+
+    def __init__(self) -> None:
+        self._held = np.empty(256)
+        self.count = 0
+
+    def append(self, value: float) -> None:
+        if self.count == len(self._held):
+            self._held = np.concatenate([self._held, np.empty(len(self._held))])
+        self._held[self.count] = value
+        self.count += 1
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._held[: self.count]
+
+
+class TracePlot(pg.PlotWidget):
+    """Two curves at most: one to the left axis, another to the right.
+
+    `append` costs nothing to speak of; the curves are redrawn at most 25 times a second.
+    """
+
+    def __init__(self, left: str = "loss", right: str | None = "margin", parent: QWidget | None = None) -> None:
+        super().__init__(parent, enableMenu=False)
+        self.setAccessibleName("Trace of the attack")
+        self.setMinimumSize(200, 110)
+        self._names = {"left": left, "right": right}
+        self._empty = "The loss at each iteration appears here"
+        self._steps = _Growing()
+        self._values: dict[str, _Growing] = {}
+        self._marks: list[pg.InfiniteLine] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REDRAW_MS)
+        self._timer.timeout.connect(self.redraw)
+
+        self.hideButtons()
+        self.setMouseEnabled(False, False)
+        item = self.getPlotItem()
+        item.layout.setContentsMargins(2, 6, 6, 2)
+        self._second = pg.ViewBox(enableMenu=False)
+        self._second.setMouseEnabled(False, False)
+        self.scene().addItem(self._second)
+        item.getAxis("right").linkToView(self._second)
+        self._second.setXLink(item)
+        item.vb.sigResized.connect(self._align)
+        self._curves = {"left": pg.PlotCurveItem(), "right": pg.PlotCurveItem()}
+        item.addItem(self._curves["left"])
+        self._second.addItem(self._curves["right"])
+        for side in ("left", "right", "bottom"):
+            axis = item.getAxis(side)
+            axis.setTickFont(small_font(self.font()))
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(tickTextOffset=4, maxTickLevel=0)
+        item.setLabel("bottom", "Iteration")
+        notifier().changed.connect(self.restyle)
+        self.restyle()
+        self._show()
+
+    def reset(self) -> None:
+        """Forget the trace; the empty state comes back."""
+        self._steps, self._values = _Growing(), {}
+        for line in self._marks:
+            self.removeItem(line)
+        self._marks = []
+        self._timer.stop()
+        for curve in self._curves.values():
+            curve.setData([], [])
+        self._show()
+
+    def append(self, iteration: float, **values: float | None) -> None:
+        """One iteration's figures by name, for example `loss=0.7, margin=-1.2`; absent ones leave a gap."""
+        for name in values:
+            if name not in self._values:
+                self._values[name] = _Growing()
+                for _ in range(self._steps.count):
+                    self._values[name].append(math.nan)
+        self._steps.append(iteration)
+        for name, column in self._values.items():
+            value = values.get(name)
+            column.append(math.nan if value is None else float(value))
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def set_series(self, left: str, right: str | None) -> None:
+        """Choose what is drawn to the left and to the right axis."""
+        self._names = {"left": left, "right": right}
+        self.redraw()
+        self._show()
+
+    def mark(self, iteration: float, text: str) -> None:
+        """A vertical line with a word, for example where the decision flipped."""
+        line = pg.InfiniteLine(
+            iteration, pen=self._mark_pen(), label=text, labelOpts={"position": 0.88, "color": colours().adversarial}
+        )
+        line.label.setFont(small_font(self.font()))
+        self._marks.append(line)
+        self.addItem(line, ignoreBounds=True)
+
+    def set_empty_text(self, text: str) -> None:
+        self._empty = text
+        self.viewport().update()
+
+    def _mark_pen(self):
+        return pg.mkPen(colours().adversarial, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
+
+    def redraw(self) -> None:
+        """Bring the curves up to date now."""
+        steps = self._steps.values
+        for side, name in self._names.items():
+            column = self._values.get(name) if name else None
+            box = self.getPlotItem().vb if side == "left" else self._second
+            values = column.values if column is not None else np.empty(0)
+            finite = np.isfinite(values)
+            self._curves[side].setData(steps[finite] if len(values) else [], values[finite])
+            if finite.any():
+                low, high = float(values[finite].min()), float(values[finite].max())
+                margin = 0.08 * (high - low) or max(abs(high) * 0.1, 1e-6)
+                box.setYRange(low - margin, high + margin, padding=0)
+        if len(steps):
+            self.getPlotItem().vb.setXRange(float(steps[0]), max(float(steps[-1]), float(steps[0]) + 1), padding=0.02)
+            latest = ", ".join(
+                f"{SERIES.get(name, name)} {format_figures(column.values[-1])}"
+                for name, column in self._values.items()
+                if math.isfinite(column.values[-1])
+            )
+            self.setAccessibleDescription(f"Iteration {steps[-1]:g}: {latest}")
+        self._show()
+
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        chosen = colours()
+        self.setBackground(chosen.base)
+        item = self.getPlotItem()
+        for side in ("left", "right", "bottom"):
+            axis = item.getAxis(side)
+            axis.setPen(pg.mkPen(chosen.border))
+            axis.setTextPen(pg.mkPen(chosen.muted))
+            axis.labelStyle = {"color": chosen.muted}
+            if axis.label.isVisible():
+                axis.setLabel(axis.labelText)
+        self._colour_sides()
+        for line in self._marks:
+            line.setPen(self._mark_pen())
+            line.label.setColor(chosen.adversarial)
+        self.viewport().update()
+
+    def _colour_sides(self) -> None:
+        chosen, item = colours(), self.getPlotItem()
+        for side, name in self._names.items():
+            if name is None:
+                continue
+            colour = getattr(chosen, COLOURS.get(name, "accent"))
+            self._curves[side].setPen(pg.mkPen(colour, width=1.5))
+            item.getAxis(side).setLabel(SERIES.get(name, name), color=colour)
+            item.getAxis(side).setTextPen(pg.mkPen(colour))
+
+    def _show(self) -> None:
+        item, any_points = self.getPlotItem(), self._steps.count > 0
+        item.showAxis("left", any_points)
+        item.showAxis("bottom", any_points)
+        right = self._names["right"] is not None and self._names["right"] in self._values and any_points
+        item.showAxis("right", right)
+        self._curves["right"].setVisible(right)
+        if any_points:
+            self._colour_sides()
+        else:
+            self.setAccessibleDescription(self._empty)
+        self.viewport().update()
+
+    def _align(self) -> None:
+        self._second.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
+
+    def paintEvent(self, event) -> None:  # noqa: N802
+        super().paintEvent(event)
+        if not self._steps.count:
+            painter = QPainter(self.viewport())
+            paint_empty(painter, QRectF(self.viewport().rect()), self._empty, "run")
+            painter.end()
