@@ -21,3 +21,8 @@ def resource(*parts: str) -> Path:
         if path.exists():
             return path
     raise FileError(f"The installation is incomplete: {'/'.join(parts)} is missing. Install MIRGuard again.")
+
+
+def demo_clip() -> Path:
+    """The short piece of music that comes with the program."""
+    return resource("demo", "demo.flac")

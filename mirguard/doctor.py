@@ -1,0 +1,127 @@
+"""What this machine has, and whether MIRGuard works on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mirguard import __version__
+from mirguard.errors import MirguardError
+
+FINE, NOTE, FAILS = "fine", "note", "fails"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`verdict` is "fine", "note" (a normal state one may want to change) or "fails"."""
+
+    what: str
+    verdict: str
+    detail: str
+
+
+def examine(self_test: bool = True) -> list[Finding]:
+    """Everything there is to say, in the order of the house; never raises."""
+    checks: list[tuple[str, Callable[[], Iterator[tuple[str, str]]]]] = [
+        ("System", _system),
+        ("Torch", _torch),
+        ("Window", _window),
+        ("Sound", _sound),
+        ("Data folder", _data),
+        ("Models", _models),
+    ]
+    if self_test:
+        checks.append(("Self-test", _self_test))
+    findings = []
+    for what, check in checks:
+        try:
+            findings += [Finding(what, verdict, detail) for verdict, detail in check()]
+        except (MirguardError, ImportError, OSError, RuntimeError) as error:
+            findings.append(Finding(what, FAILS, f"{type(error).__name__}: {error}"))
+    return findings
+
+
+def _system() -> Iterator[tuple[str, str]]:
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield (
+        FINE if supported else FAILS,
+        f"MIRGuard {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores",
+    )
+
+
+def _torch() -> Iterator[tuple[str, str]]:
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, computing on the CPU"
+    yield FINE, f"{torch.__version__}, {torch.get_num_threads()} threads; {device}"
+    if not torch.set_flush_denormal(True):
+        yield NOTE, "this processor cannot flush denormal numbers; models may run slowly."
+
+
+def _window() -> Iterator[tuple[str, str]]:
+    # By their names only: the terminal never imports Qt.
+    for name in ("PySide6-Essentials", "pyqtgraph"):
+        try:
+            yield FINE, f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield FAILS, f"{name} is not installed; install MIRGuard again."
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        yield NOTE, "no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set); the terminal works without one."
+
+
+def _sound() -> Iterator[tuple[str, str]]:
+    from mirguard.playback.sinks import NO_DEVICE, SoundError, devices, portaudio
+
+    try:
+        portaudio()
+    except SoundError as error:
+        yield NOTE, str(error)
+        return
+    found = devices()
+    if not found:
+        yield NOTE, NO_DEVICE
+    for device in found:
+        yield FINE, f"{device.name}{' (default)' if device.is_default else ''}, {device.sample_rate} Hz"
+
+
+def _data() -> Iterator[tuple[str, str]]:
+    from mirguard.models.catalogue import data_folder
+
+    folder = data_folder()
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if os.access(place, os.W_OK):
+        yield FINE, str(folder)
+    else:
+        yield NOTE, f"{folder} cannot be written; fetched models and references will not be kept. Set MIRGUARD_DATA."
+
+
+def _models() -> Iterator[tuple[str, str]]:
+    from mirguard.models.catalogue import list_models
+
+    for info in list_models():
+        yield (FINE if not info.how else NOTE), f"{info.name}: {info.state}. {info.how}".rstrip()
+
+
+def _self_test() -> Iterator[tuple[str, str]]:
+    """The whole way once: load, attack, export, re-read, detect."""
+    from mirguard.clip import load_clip
+    from mirguard.detectors.detect import detect
+    from mirguard.experiment import attack
+    from mirguard.models.catalogue import TOY, load_model
+    from mirguard.resources import demo_clip
+
+    model, clip = load_model(TOY), load_clip(demo_clip())
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = attack(model, clip, "pgd", snr=40.0, steps=10, export_to=Path(folder) / "adversarial.wav")
+        found = f"{outcome.clean.label} → {outcome.exported.decision.label} at {outcome.snr_db:.1f} dB in {outcome.seconds:.1f} s"
+        yield (FINE if outcome.success and outcome.snr_db >= 40.0 else FAILS), f"pgd on the demo clip: {found}"
+        (reading,) = detect(model, outcome.clip, ("kde",))
+        yield FINE, f"kde: percentile {reading.percentile:.0f}, {'flagged' if reading.flagged else 'not flagged'}"
