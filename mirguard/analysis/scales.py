@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 
@@ -71,7 +71,7 @@ SCALES = {
     "mel": Scale("mel", 0.0, _mel_forward, _mel_inverse),
 }
 
-_DECADES = [10.0**power for power in range(0, 6)]
+_DECADES = [10.0**power for power in range(6)]
 _ROUND = [
     [0.0],
     [1000.0, 100.0, 10000.0],

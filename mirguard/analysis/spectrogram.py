@@ -10,9 +10,9 @@ columns of the level below, so that a click of one column stays visible however 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Callable
 
 import numpy as np
 import scipy.fft
@@ -40,8 +40,8 @@ class SpectrogramSettings:
 
     window: int | None = None
     scale: str = "log"
-    floor_db: float = -100.0
-    ceiling_db: float = -10.0
+    floor_db: float = -90.0
+    ceiling_db: float = 0.0
     colours: str = "magma"
     perturbation_gain_db: float | None = None
 
@@ -245,7 +245,8 @@ def code_of(db: float) -> float:
 
 
 def suggest_gain(original: Spectrogram | None, perturbation: Spectrogram) -> float:
-    """By how many dB to show the perturbation louder, in steps of 10, so that it is as bright as the original.
+    """By how many dB to show the perturbation louder, in steps of 10: its loudest parts then lie 10 to 20 dB below the
+    original's, since what is spread like noise looks brighter than music of the same level.
 
     Never less than 0; 0 for a silent perturbation.
     """
@@ -253,7 +254,7 @@ def suggest_gain(original: Spectrogram | None, perturbation: Spectrogram) -> flo
     if quiet <= FLOOR_DB:
         return 0.0
     loud = original.loudest_db if original is not None else -20.0
-    return float(np.clip(10.0 * np.floor((loud - quiet) / 10.0), 0.0, 120.0))
+    return float(np.clip(10.0 * np.floor((loud - quiet - 10.0) / 10.0), 0.0, 120.0))
 
 
 def row_edges(axis: Scale, low: float, high: float, height: int) -> np.ndarray:

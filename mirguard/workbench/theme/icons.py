@@ -15,9 +15,11 @@ from mirguard.workbench.theme.colours import colours
 
 SIZES = (16, 20, 24, 32)
 ICONS = (
-    "play pause stop loop original adversarial perturbation zoom-in zoom-out fit open folder save export recent close "
-    "run cancel settings model detector clip volume device theme warning check flag target help"
-).split()
+    *("play", "pause", "stop", "loop", "volume", "device"),
+    *("original", "adversarial", "perturbation", "clip", "model", "detector"),
+    *("zoom-in", "zoom-out", "fit", "open", "folder", "save", "export", "recent", "close"),
+    *("run", "cancel", "settings", "theme", "help", "warning", "check", "flag", "target"),
+)
 
 
 def pixmap(name: str, size: int = 24, colour: str | None = None, ratio: float | None = None) -> QPixmap:

@@ -35,13 +35,18 @@ class FrequencyAxis(pg.AxisItem):
         self.setPen(pg.mkPen(colours().border))
         self.setTextPen(pg.mkPen(colours().muted))
 
-    def tickValues(self, minimum, maximum, size):  # noqa: N802 - pyqtgraph's name
+    def tickValues(self, minimum, maximum, size):
         axis = self._navigation.scale
         low, high = float(axis.inverse(minimum)), float(axis.inverse(maximum))
         major, minor = axis.ticks(low, high, int(size / 26))
-        return [(1.0, [float(axis.forward(hz)) for hz in major]), (0.0, [float(axis.forward(hz)) for hz in minor])]
+        major, minor = ([float(axis.forward(hz)) for hz in ticks] for ticks in (major, minor))
+        # A label needs half its height on either side, so none stands at the very ends.
+        room = 7.0 / max(size, 1.0) * (maximum - minimum)
+        minor += [value for value in major if not minimum + room <= value <= maximum - room]
+        major = [value for value in major if minimum + room <= value <= maximum - room]
+        return [(1.0, major), (0.0, minor)]
 
-    def tickStrings(self, values, scale, spacing):  # noqa: N802 - pyqtgraph's name
+    def tickStrings(self, values, scale, spacing):
         if spacing == 0.0:
             return [""] * len(values)
         hertz = (float(self._navigation.scale.inverse(value)) for value in values)

@@ -14,14 +14,14 @@ from mirguard.workbench.views.colourmaps import colours_of
 from mirguard.workbench.views.formats import format_number
 
 WIDTH = 58
-MARGIN = 10
+MARGIN = 1
 NARROWEST_DB = 12.0
 
 
 class ColourBar(QWidget):
     """Drag near the top to move the brightest level, near the bottom the darkest, in between both; wheel widens."""
 
-    rangeChanged = Signal(float, float)  # noqa: N815 - floor, ceiling in dB
+    rangeChanged = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,7 +38,7 @@ class ColourBar(QWidget):
         self.setMouseTracking(True)
         notifier().changed.connect(self.update)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(WIDTH, 200)
 
     def set_settings(self, settings: SpectrogramSettings) -> None:
@@ -49,7 +49,7 @@ class ColourBar(QWidget):
     def _bar(self) -> QRectF:
         return QRectF(8, MARGIN, 12, max(1, self.height() - 2 * MARGIN))
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         chosen, settings, bar = colours(), self._settings, self._bar()
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(chosen.window))
@@ -70,7 +70,7 @@ class ColourBar(QWidget):
                 continue
             y = bar.bottom() - (db - settings.floor_db) / span * bar.height()
             painter.drawLine(round(bar.right()) + 1, round(y), round(bar.right()) + 4, round(y))
-            area = QRectF(bar.right() + 7, y - 8, self.width() - bar.right() - 7, 16)
+            area = QRectF(bar.right() + 7, min(max(y - 8, 0), self.height() - 16), self.width() - bar.right() - 7, 16)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, format_number(db, 0))
         painter.end()
 
@@ -79,12 +79,12 @@ class ColourBar(QWidget):
         share = (bar.bottom() - y) / bar.height()
         return "top" if share > 0.75 else "bottom" if share < 0.25 else "both"
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             y = event.position().y()
             self._held = (self._part(y), y, self._settings.floor_db, self._settings.ceiling_db)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._held is None:
             both = self._part(event.position().y()) == "both"
             self.setCursor(Qt.CursorShape.SizeAllCursor if both else Qt.CursorShape.SizeVerCursor)
@@ -94,15 +94,15 @@ class ColourBar(QWidget):
         moved = (start - event.position().y()) / self._bar().height() * (ceiling - floor)
         self._ask(floor - moved * (part != "top"), ceiling - moved * (part != "bottom"), part)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._held = None
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         usual = SpectrogramSettings()
         self._held = None
         self.rangeChanged.emit(usual.floor_db, usual.ceiling_db)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         change = 5.0 * event.angleDelta().y() / 120
         self._ask(self._settings.floor_db - change, self._settings.ceiling_db, "bottom")
         event.accept()

@@ -18,8 +18,12 @@ def colours_of(name: str) -> np.ndarray:
     return pg.colormap.get(name).getLookupTable(nPts=256, alpha=False).astype(np.uint8)
 
 
-def table(settings: SpectrogramSettings, gain_db: float = 0.0) -> np.ndarray:
-    """The colour of every code `(256, 3)` uint8, for a picture shown `gain_db` louder than it is."""
+def table(settings: SpectrogramSettings, gain_db: float = 0.0, stale: bool = False) -> np.ndarray:
+    """The colour of every code `(256, 3)` uint8, for a picture shown `gain_db` louder than it is; greyed if stale."""
     low, high = code_of(settings.floor_db - gain_db), code_of(settings.ceiling_db - gain_db)
     share = np.clip((np.arange(256) - low) / (high - low), 0.0, 1.0)
-    return np.ascontiguousarray(colours_of(settings.colours)[np.rint(share * 255).astype(int)])
+    colours = colours_of(settings.colours)
+    if stale:
+        grey = colours @ np.array([0.299, 0.587, 0.114]) * 0.55
+        colours = np.repeat(np.rint(grey).astype(np.uint8)[:, None], 3, axis=1)
+    return np.ascontiguousarray(colours[np.rint(share * 255).astype(int)])

@@ -66,6 +66,8 @@ def format_figures(value: float, figures: int = 3) -> str:
 def format_percent(probability: float) -> str:
     """A probability as per cent; below 10 % with a decimal, and never rounded up to 100 or down to 0."""
     percent = 100 * probability
+    if percent == 0:
+        return "0 %"
     if 0 < percent < 0.05:
         return "<0.1 %"
     if 99.5 <= percent < 100:

@@ -36,7 +36,7 @@ class LabelBars(QWidget):
         notifier().changed.connect(self.update)
         self._describe()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(300, HEAD + 6 * ROW + GAP)
 
     def set_readings(
@@ -100,7 +100,7 @@ class LabelBars(QWidget):
     def _describe(self) -> None:
         self.setAccessibleDescription(self.summary())
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(colours().base))
         if not self._original:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, 
 from mirguard.workbench.views.formats import MINUS, format_figures
 
 POSITIONS = 1000  # of the slider
+FIELD_WIDTH = 108  # pixels
 PER_DECADE = 20  # steps of the field's arrows on a logarithmic scale
 
 
@@ -29,10 +30,10 @@ class _Field(QDoubleSpinBox):
         if owner.unit:
             self.setSuffix(f" {owner.unit}")
 
-    def textFromValue(self, value: float) -> str:  # noqa: N802
+    def textFromValue(self, value: float) -> str:
         return self._owner.text_of(value)
 
-    def valueFromText(self, text: str) -> float:  # noqa: N802
+    def valueFromText(self, text: str) -> float:
         return _number(text, self._owner.unit)
 
     def validate(self, text: str, position: int):
@@ -53,10 +54,10 @@ class _Field(QDoubleSpinBox):
             value = self.value()
         return self.textFromValue(min(max(value, self.minimum()), self.maximum())) + self.suffix()
 
-    def stepBy(self, steps: int) -> None:  # noqa: N802
+    def stepBy(self, steps: int) -> None:
         self._owner.step(steps)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         # A wheel that scrolls the designer must not change what the cursor happens to pass over.
         if self.hasFocus():
             super().wheelEvent(event)
@@ -65,13 +66,13 @@ class _Field(QDoubleSpinBox):
 
 
 class _Slider(QSlider):
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         if self.hasFocus():
             super().wheelEvent(event)
         else:
             event.ignore()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {
             Qt.Key.Key_Right: 1,
             Qt.Key.Key_Up: 1,
@@ -97,7 +98,7 @@ class LevelSlider(QWidget):
     label or the slider goes back to the default. Values are floats; with `integer` they are whole.
     """
 
-    valueChanged = Signal(float)  # noqa: N815
+    valueChanged = Signal(float)
     committed = Signal(float)
 
     def __init__(
@@ -109,7 +110,7 @@ class LevelSlider(QWidget):
         *,
         scale: str = "linear",
         unit: str = "",
-        help: str = "",
+        about: str = "",
         integer: bool = False,
         figures: int = 3,
         parent: QWidget | None = None,
@@ -129,9 +130,11 @@ class LevelSlider(QWidget):
         self.slider.setRange(0, POSITIONS)
         self.slider.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.field = _Field(self)
-        widest = max((self.text_of(value) for value in (self.minimum, self.maximum, -1.0 / 777)), key=len)
-        width = self.field.fontMetrics().horizontalAdvance(f"{widest} {unit}") + 44
-        self.field.setFixedWidth(max(86, width))
+        samples = [self.minimum, self.maximum, self.minimum + (self.maximum - self.minimum) / 7.77]
+        samples += [self.minimum * 1.23] if scale == "log" else []
+        widest = max((f"{self.text_of(value)} {unit}" for value in samples), key=len)
+        # One width for all whose numbers are of the usual length, so that fields stand in a column.
+        self.field.setFixedWidth(max(FIELD_WIDTH, self.field.fontMetrics().horizontalAdvance(widest) + 40))
         self.label.setBuddy(self.field)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.label.setMinimumWidth(40)
@@ -144,7 +147,7 @@ class LevelSlider(QWidget):
         grid.addWidget(self.slider, 1, 0)
         grid.setColumnStretch(0, 1)
         self.setFocusProxy(self.field)
-        self._name(label, help)
+        self._name(label, about)
 
         self.slider.valueChanged.connect(self._slid)
         self.slider.sliderReleased.connect(lambda: self.committed.emit(self._value))
@@ -168,19 +171,19 @@ class LevelSlider(QWidget):
             chosen,
             scale=parameter.scale,
             unit=parameter.unit,
-            help=parameter.help,
+            about=parameter.help,
             integer=parameter.kind is int,
         )
 
-    def _name(self, label: str, help: str) -> None:
-        tip = f"{help}\nDouble-click to go back to {self.text_of(self._default)} {self.unit}".rstrip()
+    def _name(self, label: str, about: str) -> None:
+        tip = f"{about}\nDouble-click to go back to {self.text_of(self._default)} {self.unit}".rstrip()
         for part, what in ((self.slider, "slider"), (self.field, "value")):
             part.setAccessibleName(f"{label}, {what}")
-            part.setAccessibleDescription(help)
+            part.setAccessibleDescription(about)
             part.setToolTip(tip)
         self.label.setToolTip(tip)
         self.setAccessibleName(label)
-        self.setAccessibleDescription(help)
+        self.setAccessibleDescription(about)
 
     # -- the value -------------------------------------------------------------------------------------------------
 
@@ -269,7 +272,7 @@ class LevelSlider(QWidget):
         self._take(value)
         self.committed.emit(self._value)
 
-    def eventFilter(self, watched, event: QEvent) -> bool:  # noqa: N802
+    def eventFilter(self, watched, event: QEvent) -> bool:
         if event.type() == QEvent.Type.MouseButtonDblClick and self.isEnabled():
             self.reset()
             return True

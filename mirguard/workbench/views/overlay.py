@@ -32,7 +32,7 @@ class PaneTitle(QWidget):
             self._fit()
             self.update()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         font = self.font()
         font.setBold(True)
         width = 24 + QFontMetricsF(font).horizontalAdvance(self._title)
@@ -43,7 +43,7 @@ class PaneTitle(QWidget):
     def _fit(self) -> None:
         self.resize(self.sizeHint())
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -69,9 +69,9 @@ class PaneTitle(QWidget):
 PLATE_COLOURS = {"original": "#7cb7ff", "adversarial": "#ffab66", "perturbation": "#d3a0ff"}
 
 
-def paint_empty(painter: QPainter, area: QRectF, text: str, icon_name: str | None = None, on_picture=False) -> None:
+def paint_empty(painter: QPainter, area: QRectF, text: str, icon_name: str | None = None) -> None:
     """An empty state in the middle of an area: an icon, and under it one sentence in the quiet colour."""
-    colour = "#aeb4bf" if on_picture else colours().muted
+    colour = colours().muted
     flags = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
     inside = area.adjusted(12, 4, -12, -4)
     text_box = painter.boundingRect(inside, flags, text)
@@ -102,8 +102,8 @@ class EmptyState(QWidget):
     def text(self) -> str:
         return self._text
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(colours().picture))
-        paint_empty(painter, QRectF(self.rect()), self._text, self._icon, on_picture=True)
+        painter.fillRect(self.rect(), QColor(colours().base))
+        paint_empty(painter, QRectF(self.rect()), self._text, self._icon)
         painter.end()

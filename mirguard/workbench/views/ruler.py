@@ -20,9 +20,9 @@ GRIP = 5  # pixels on either side of a loop's end that take hold of it
 class TimeRuler(QWidget):
     """Click to seek, drag to choose a loop, drag a loop's end to move it, double-click to clear it; wheel zooms."""
 
-    seekRequested = Signal(float)  # noqa: N815
-    regionSelected = Signal(float, float)  # noqa: N815
-    regionCleared = Signal()  # noqa: N815
+    seekRequested = Signal(float)
+    regionSelected = Signal(float, float)
+    regionCleared = Signal()
 
     def __init__(self, navigation: Navigation, inset: int = AXIS_WIDTH, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,7 +42,7 @@ class TimeRuler(QWidget):
         navigation.changed.connect(self.update)
         notifier().changed.connect(self.update)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(400, HEIGHT)
 
     def set_playhead(self, seconds: float | None) -> None:
@@ -66,7 +66,7 @@ class TimeRuler(QWidget):
         share = (x - self._inset) / max(1, self.width() - self._inset)
         return min(max(navigation.t0 + share * (navigation.t1 - navigation.t0), 0.0), navigation.duration)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         chosen, navigation = colours(), self._navigation
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(chosen.window))
@@ -124,12 +124,12 @@ class TimeRuler(QWidget):
             return start
         return stop if abs(x - self._x(start)) <= GRIP else None
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self._navigation.duration > 0:
             self._press = event.position().x()
             self._anchor = self._grip(self._press)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         x = event.position().x()
         if self._press is None:
             gripped = self._grip(x) is not None
@@ -139,7 +139,7 @@ class TimeRuler(QWidget):
             self._shown = tuple(sorted((other, self._seconds(x))))
             self.update()
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self._press is None or event.button() != Qt.MouseButton.LeftButton:
             return
         x = event.position().x()
@@ -154,12 +154,12 @@ class TimeRuler(QWidget):
             if not dragged and self._anchor is None:
                 self.seekRequested.emit(self._seconds(x))
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self._region is not None:
             self.set_region(None)
             self.regionCleared.emit()
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         turned = event.angleDelta()
         if turned.y():
             self._navigation.zoom_time(

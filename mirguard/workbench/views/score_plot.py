@@ -40,7 +40,7 @@ class ScorePlot(QWidget):
         notifier().changed.connect(self.update)
         self._describe()
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(300, 160)
 
     def set_reading(
@@ -117,7 +117,7 @@ class ScorePlot(QWidget):
         margin = 0.06 * (top - bottom)
         return bottom - margin, top + margin
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(colours().base))
         if not len(self._clean):
@@ -143,6 +143,8 @@ class ScorePlot(QWidget):
             painter.fillRect(QRectF(start, area.top(), area.right() - start, area.height()), chosen.faint("danger", 26))
         self._paint_histogram(painter, area, low, high)
         self._paint_axis(painter, area, low, high, metrics)
+        for lane, which in enumerate(shown):
+            self._paint_mark(painter, area, which, 6 + lane * LANE, x_of, metrics)
         if self._threshold is not None:
             x = round(min(max(x_of(self._threshold), area.left()), area.right())) + 0.5
             painter.setPen(QPen(QColor(chosen.danger), 1, Qt.PenStyle.DashLine))
@@ -150,12 +152,10 @@ class ScorePlot(QWidget):
             text = "threshold" + (f", {self._note}" if self._note else "")
             width = metrics.horizontalAdvance(text) + 4
             left = x + 5 if x + 5 + width < area.right() else x - 5 - width
+            plate = QRectF(max(area.left(), left), area.top() + 1, width, 15)
+            painter.fillRect(plate.adjusted(-3, 0, 1, 0), QColor(chosen.base))
             painter.setPen(QColor(chosen.danger))
-            painter.drawText(
-                QRectF(max(area.left(), left), area.top() + 1, width, 15), Qt.AlignmentFlag.AlignVCenter, text
-            )
-        for lane, which in enumerate(shown):
-            self._paint_mark(painter, area, which, 6 + lane * LANE, x_of, metrics)
+            painter.drawText(plate, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_histogram(self, painter: QPainter, area: QRectF, low: float, high: float) -> None:
         """Bars as wide as the clean scores call for, or, of few scores, one stroke each."""
@@ -171,7 +171,7 @@ class ScorePlot(QWidget):
         counts, edges = np.histogram(self._clean, bins)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(chosen.faint("muted", 150))
-        for count, start, stop in zip(counts, edges[:-1], edges[1:]):
+        for count, start, stop in zip(counts, edges[:-1], edges[1:], strict=True):
             if count:
                 left = area.left() + (start - low) / (high - low) * area.width()
                 right = area.left() + (stop - low) / (high - low) * area.width()

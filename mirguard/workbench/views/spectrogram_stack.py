@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from mirguard.analysis.spectrogram import Spectrogram, SpectrogramSettings, suggest_gain
+from mirguard.workbench.views.axes import small_font
 from mirguard.workbench.views.colourbar import ColourBar
 from mirguard.workbench.views.navigation import Navigation
 from mirguard.workbench.views.ruler import TimeRuler
@@ -26,12 +27,12 @@ class SpectrogramStack(QWidget):
     """
 
     hovered = Signal(float, float, float)  # seconds, Hz, dB re full scale (NaN outside the sound)
-    hoverEnded = Signal()  # noqa: N815
-    seekRequested = Signal(float)  # noqa: N815
-    regionSelected = Signal(float, float)  # noqa: N815
-    regionCleared = Signal()  # noqa: N815
-    settingsChanged = Signal(object)  # noqa: N815 - a SpectrogramSettings, when the colour scale was dragged
-    viewChanged = Signal(float, float)  # noqa: N815 - the visible times
+    hoverEnded = Signal()
+    seekRequested = Signal(float)
+    regionSelected = Signal(float, float)
+    regionCleared = Signal()
+    settingsChanged = Signal(object)
+    viewChanged = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +59,12 @@ class SpectrogramStack(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(0)
+        unit = QLabel("dB")
+        unit.setProperty("role", "muted")
+        unit.setFont(small_font(self.font()))
+        unit.setContentsMargins(6, 0, 0, 0)
         grid.addWidget(self.ruler, 0, 0)
+        grid.addWidget(unit, 0, 1)
         grid.addLayout(column, 1, 0)
         grid.addWidget(self.bar, 1, 1)
         grid.setRowStretch(1, 1)
@@ -142,9 +148,10 @@ class SpectrogramStack(QWidget):
         for view in self.views.values():
             view.set_playhead(seconds)
         navigation = self.navigation
-        if self.follow and seconds is not None and before is not None and before != seconds:
-            if navigation.t0 <= before <= navigation.t1 and not navigation.t0 <= seconds <= navigation.t1:
-                navigation.page_to(seconds)
+        if not self.follow or seconds is None or before is None:
+            return
+        if navigation.t0 <= before <= navigation.t1 and not navigation.t0 <= seconds <= navigation.t1:
+            navigation.page_to(seconds)
 
     def set_region(self, region: tuple[float, float] | None) -> None:
         """Show the loop (start, end), or none; says nothing back."""

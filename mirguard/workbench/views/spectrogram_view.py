@@ -46,7 +46,7 @@ class NavigatingBox(pg.ViewBox):
         self.disableAutoRange()
         self.setMouseEnabled(False, False)
 
-    def wheelEvent(self, event, axis=None) -> None:  # noqa: N802
+    def wheelEvent(self, event, axis=None) -> None:
         notches = event.delta() / WHEEL_NOTCH
         here = self.mapToView(event.pos())
         modifiers = event.modifiers()
@@ -58,12 +58,12 @@ class NavigatingBox(pg.ViewBox):
             self._navigation.zoom_time(ZOOM_PER_NOTCH**notches, here.x())
         event.accept()
 
-    def mouseClickEvent(self, event) -> None:  # noqa: N802
+    def mouseClickEvent(self, event) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             event.accept()
             self.clicked.emit(self.mapToView(event.pos()).x())
 
-    def mouseDragEvent(self, event, axis=None) -> None:  # noqa: N802
+    def mouseDragEvent(self, event, axis=None) -> None:
         left, middle = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
         if event.button() not in (left, middle):
             event.ignore()
@@ -93,9 +93,9 @@ class SpectrogramView(pg.GraphicsView):
     """
 
     hovered = Signal(float, float, float)  # seconds, Hz, dB re full scale (NaN outside the sound)
-    hoverEnded = Signal()  # noqa: N815
-    seekRequested = Signal(float)  # noqa: N815
-    regionSelected = Signal(float, float)  # noqa: N815
+    hoverEnded = Signal()
+    seekRequested = Signal(float)
+    regionSelected = Signal(float, float)
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class SpectrogramView(pg.GraphicsView):
     def set_settings(self, settings: SpectrogramSettings, gain_db: float = 0.0) -> None:
         """Colours and range at once; the scale belongs to the navigation and is set there."""
         self.settings, self.gain_db = settings, gain_db
-        self.image.setLookupTable(table(settings, gain_db))
+        self._colour()
         if self.navigation.scale.name != settings.scale:
             self.navigation.set_scale(settings.scale)
         self._say()
@@ -187,7 +187,7 @@ class SpectrogramView(pg.GraphicsView):
         """Grey the picture: it belongs to settings that are no longer the chosen ones, and a new one is being made."""
         if stale != self._stale:
             self._stale = stale
-            self.image.setOpacity(0.4 if stale else 1.0)
+            self._colour()
             self._say()
 
     def set_playhead(self, seconds: float | None) -> None:
@@ -208,6 +208,9 @@ class SpectrogramView(pg.GraphicsView):
             self._loop.setRegion(region)
             self._loop.show()
         self._loop.blockSignals(False)
+
+    def _colour(self) -> None:
+        self.image.setLookupTable(table(self.settings, self.gain_db, self._stale))
 
     def _line(self, depth: int, angle: int = 90) -> pg.InfiniteLine:
         line = pg.InfiniteLine(angle=angle, movable=False)
@@ -254,7 +257,7 @@ class SpectrogramView(pg.GraphicsView):
         self._cursor.setPen(pg.mkPen(255, 255, 255, 110))
         self._level.setPen(pg.mkPen(255, 255, 255, 70))
         accent = "#43c6b9"  # over a picture that is dark in both themes
-        self._loop.setBrush(pg.mkBrush(67, 198, 185, 46))
+        self._loop.setBrush(pg.mkBrush(67, 198, 185, 26))
         for line in self._loop.lines:
             line.setPen(pg.mkPen(accent, width=1))
             line.setHoverPen(pg.mkPen(accent, width=3))
@@ -300,7 +303,7 @@ class SpectrogramView(pg.GraphicsView):
             corner.x(), corner.y(), math.ceil(self.box.width()) + 1, math.ceil(self.box.height()) + 1
         )
 
-    def paintEvent(self, event) -> None:  # noqa: N802
+    def paintEvent(self, event) -> None:
         self.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         super().paintEvent(event)
 
@@ -325,7 +328,7 @@ class SpectrogramView(pg.GraphicsView):
         self.set_cursor(there.x())
         self.hovered.emit(there.x(), hz, math.nan if level is None else level)
 
-    def leaveEvent(self, event) -> None:  # noqa: N802
+    def leaveEvent(self, event) -> None:
         self._end_hover()
         super().leaveEvent(event)
 

@@ -77,6 +77,7 @@ class TracePlot(pg.PlotWidget):
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickTextOffset=4, maxTickLevel=0)
         item.setLabel("bottom", "Iteration")
+        item.getAxis("bottom").setHeight(36)
         notifier().changed.connect(self.restyle)
         self.restyle()
         self._show()
@@ -195,7 +196,7 @@ class TracePlot(pg.PlotWidget):
     def _align(self) -> None:
         self._second.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
 
-    def paintEvent(self, event) -> None:  # noqa: N802
+    def paintEvent(self, event) -> None:
         super().paintEvent(event)
         if not self._steps.count:
             painter = QPainter(self.viewport())

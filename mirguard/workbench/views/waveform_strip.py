@@ -19,7 +19,7 @@ class WaveformStrip(QWidget):
     Given a stack's Navigation it shades and moves that; alone it shows the whole sound.
     """
 
-    seekRequested = Signal(float)  # noqa: N815
+    seekRequested = Signal(float)
 
     def __init__(self, navigation: Navigation | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,7 +38,7 @@ class WaveformStrip(QWidget):
             navigation.changed.connect(self.update)
         notifier().changed.connect(self.restyle)
 
-    def sizeHint(self) -> QSize:  # noqa: N802
+    def sizeHint(self) -> QSize:
         return QSize(400, 48)
 
     def set_peaks(self, peaks: Peaks | None) -> None:
@@ -84,7 +84,7 @@ class WaveformStrip(QWidget):
             painter.drawLines(
                 [
                     QLineF(x + 0.5, middle - top * reach - 0.5, x + 0.5, middle - bottom * reach + 0.5)
-                    for x, (bottom, top) in enumerate(zip(low.tolist(), high.tolist()))
+                    for x, (bottom, top) in enumerate(zip(low.tolist(), high.tolist(), strict=True))
                 ]
             )
             painter.end()
@@ -92,7 +92,7 @@ class WaveformStrip(QWidget):
             self._picture = picture
         return self._picture
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QPaintEvent) -> None:
         chosen = colours()
         painter = QPainter(self)
         if self._peaks is None:
@@ -121,12 +121,12 @@ class WaveformStrip(QWidget):
             painter.fillRect(QRectF(round(self._x(self._playhead)), 0, 1, self.height()), QColor(chosen.text))
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self._peaks is not None:
             start = self._navigation.t0 if self._navigation is not None else 0.0
             self._press, self._dragging = (event.position().x(), start), False
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._press is None:
             return
         moved = event.position().x() - self._press[0]
@@ -136,13 +136,13 @@ class WaveformStrip(QWidget):
             start = self._press[1] + moved / max(1, self.width()) * self.duration
             self._navigation.show_times(start, start + length)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self._press is not None and event.button() == Qt.MouseButton.LeftButton:
             self._press = None
             if not self._dragging:
                 self.seekRequested.emit(self._seconds(event.position().x()))
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+    def wheelEvent(self, event: QWheelEvent) -> None:
         if self._navigation is not None and self._peaks is not None:
             notches = event.angleDelta().y() / WHEEL_NOTCH
             self._navigation.zoom_time(ZOOM_PER_NOTCH**notches, self._seconds(event.position().x()))
