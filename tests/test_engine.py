@@ -258,6 +258,34 @@ def test_a_workshop_that_cannot_be_made_fails_every_request_with_the_reason(qtbo
     assert lane.close()
 
 
+def test_a_cancelled_job_may_hand_in_what_it_has_until_it_is_cancelled_again(lane, qtbot):
+    begun, handing_in = threading.Event(), threading.Event()
+
+    def attack(job):
+        begun.set()
+        job.cancel.wait(5)
+        if job.request.name == "brief":
+            job.serve()
+            return "half"
+        while True:
+            job.serve()
+            handing_in.set()
+
+    lane.ask(Do("brief", attack))
+    assert begun.wait(5)
+    lane.cancel("brief")
+    qtbot.waitUntil(lambda: len(lane.seen) == 1)
+    assert values(lane) == [("brief", "half")]
+    begun.clear()
+    lane.ask(Do("endless", attack))
+    assert begun.wait(5)
+    lane.cancel("endless")
+    assert handing_in.wait(5)
+    lane.cancel("endless")
+    qtbot.waitUntil(lambda: len(lane.seen) == 2)
+    assert states(lane)[1] == ("endless", "cancelled")
+
+
 def test_closing_cancels_and_waits_and_answers_nothing(qtbot):
     lane, seen, begun = Lane("closing"), [], threading.Event()
     lane.answered.connect(seen.append)

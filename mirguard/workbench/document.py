@@ -126,8 +126,10 @@ class Run:
     key: int
     request: int
     design: Design
+    model: str
     began: float = field(default_factory=time.monotonic)
     cancelling: bool = False
+    stopped: bool = False  # cancelled, computes no more, and only measures what it reached
     last: Snapshot | None = None
     trace: list[tuple[float, float, float]] = field(default_factory=list)
 
@@ -292,7 +294,7 @@ class Document:
         entry = self.entries.get(run.key) if run else None
         if entry is not None and outcome is not None:
             entry.outcome, entry.trace = outcome, list(run.trace)
-            entry.made_with = (run.design, self.model.name if self.model else "")
+            entry.made_with = (run.design, run.model)
             entry.readings.pop(ADVERSARIAL, None)
             self.tell("run", "outcome", "readings")
         else:

@@ -57,22 +57,38 @@ class Answer:
 
 @dataclass(eq=False)
 class Job:
-    """A request on its way: its number, the event that asks it to stop, and the lane's own workshop (models, caches)."""
+    """A request on its way: its number, the lane's own workshop (models, caches), and two events: `cancel` asks it to stop,
+    `abandoned` (set by a second cancellation, by a newer request or by closing) says that nobody wants its answer."""
 
     id: int
     request: Request
     lane: Lane
     workshop: Any = None
     cancel: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
     def rest(self) -> None:
         """A point of rest: raises Cancelled when asked to stop, else serves what is more urgent than this job."""
-        self.lane._rest(self)
+        self.lane._serve(self)
+        if self.cancel.is_set():
+            raise Cancelled
+
+    def serve(self) -> None:
+        """The same for a job that sees `cancel` itself and still has something to hand in: raises only when abandoned."""
+        self.lane._serve(self)
+
+    def abandon(self) -> None:
+        self.cancel.set()
+        self.abandoned.set()
 
     def progress(self, value: Any) -> None:
-        """Tell the window how far it is; `value` must not be changed afterwards."""
+        """Tell the window how far it is, unless asked to stop; `value` must not be changed afterwards."""
         if not self.cancel.is_set():
-            self.lane._post.emit(Answer(self.id, self.request, "progress", value))
+            self.tell(value)
+
+    def tell(self, value: Any) -> None:
+        """The same, even when asked to stop."""
+        self.lane._post.emit(Answer(self.id, self.request, "progress", value))
 
 
 class _StepAside(Exception):
@@ -111,24 +127,32 @@ class Lane(QObject):
         with self._awake:
             # Taken out first, so that the new one queues behind others of its urgency.
             self._waiting.pop(request.slot, None)
-            self._cancel_running(request.slot)
+            self._abandon_running(request.slot)
             self._waiting[request.slot] = job
             self._awake.notify()
         return job.id
 
     def cancel(self, slot: Hashable) -> bool:
-        """Ask the slot's work to stop; True if there was any. What waits is answered "cancelled" at once."""
+        """Ask the slot's work to stop, the second time without handing anything in; True if there was any.
+
+        What only waits is answered "cancelled" at once."""
         with self._awake:
             waiting = self._waiting.pop(slot, None)
-            running = self._cancel_running(slot)
+            running = [job for job in self._running if job.request.slot == slot]
+            for job in running:
+                if job.cancel.is_set():
+                    job.abandon()
+                job.cancel.set()
         if waiting is not None:
             self._post.emit(Answer(waiting.id, waiting.request, "cancelled"))
-        return waiting is not None or running
+        return waiting is not None or bool(running)
 
     def forget(self, slot: Hashable) -> None:
-        """Cancel the slot's work and drop whatever it may still answer."""
+        """Abandon the slot's work and drop whatever it may still answer."""
         self._newest.pop(slot, None)
-        self.cancel(slot)
+        with self._awake:
+            self._waiting.pop(slot, None)
+            self._abandon_running(slot)
 
     def holds(self, slot: Hashable) -> bool:
         """Whether work of that slot waits or runs and has not been told to stop."""
@@ -147,7 +171,7 @@ class Lane(QObject):
             self._closing = True
             self._waiting.clear()
             for job in self._running:
-                job.cancel.set()
+                job.abandon()
             self._awake.notify()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -159,11 +183,10 @@ class Lane(QObject):
             del self._newest[answer.request.slot]
         self.answered.emit(answer)
 
-    def _cancel_running(self, slot: Hashable) -> bool:
-        found = [job for job in self._running if job.request.slot == slot]
-        for job in found:
-            job.cancel.set()
-        return bool(found)
+    def _abandon_running(self, slot: Hashable) -> None:
+        for job in self._running:
+            if job.request.slot == slot:
+                job.abandon()
 
     # --- the worker's side -------------------------------------------------------------------------------------------
 
@@ -230,20 +253,20 @@ class Lane(QObject):
             self._waiting.setdefault(job.request.slot, Job(job.id, job.request, self))
         return None
 
-    def _rest(self, job: Job) -> None:
-        if job.cancel.is_set():
+    def _serve(self, job: Job) -> None:
+        if job.abandoned.is_set():
             raise Cancelled
         around = self._running[: self._running.index(job)]
         if any(outer.cancel.is_set() for outer in around):
             raise _StepAside
-        while True:
-            if not self._waiting:  # seen without the lock: a request put in now is served at the next rest
-                break
+        # A job that is to stop lets nobody go before it. The look at what waits needs no lock: a request put in this very
+        # moment is served at the next rest.
+        while self._waiting and not job.cancel.is_set():
             with self._awake:
                 urgent = self._take(job.request.urgency)
             if urgent is None:
                 break
             urgent.workshop = job.workshop
             self._do(urgent)
-            if job.cancel.is_set():
-                raise Cancelled
+        if job.abandoned.is_set():
+            raise Cancelled

@@ -1,0 +1,160 @@
+"""One table of everything that can be done by menu and key; menus, tool tips and the key sheet all come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QMainWindow, QMenu
+
+from mirguard.workbench.theme import bind_icon
+
+SEPARATOR = "-"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing that can be done: its name for the program, words, keys, icon, one line of help."""
+
+    name: str
+    text: str
+    keys: tuple[str, ...] = ()
+    icon: str = ""
+    help: str = ""
+    checkable: bool = False
+
+
+DEEDS = {
+    deed.name: deed
+    for deed in (
+        Deed("open", "&Open …", ("Ctrl+O",), "open", "Load sound files"),
+        Deed("open-folder", "Open &folder …", ("Ctrl+Shift+O",), "folder", "Load every sound file below a folder"),
+        Deed("demo", "Open the &demo clip", (), "clip", "Load the demonstration clip that comes with the program"),
+        Deed("export", "&Export …", ("Ctrl+E",), "export", "Write the adversarial sound and the perturbation to files"),
+        Deed("close-clip", "&Remove the clip", ("Ctrl+W",), "close", "Take the clip off the list"),
+        Deed("quit", "&Quit", ("Ctrl+Q",), "", "Close the program"),
+        Deed("run", "&Run the attack", ("Ctrl+R",), "run", "Attack the clip as designed"),
+        Deed("cancel", "&Cancel", ("Esc",), "cancel", "Stop what is computing and keep the best so far"),
+        Deed("live", "&Live", (), "", "Run again whenever a setting changes", True),
+        Deed("reference", "Build a &reference from a folder …", (), "detector", "Fit the detector on clean music"),
+        Deed("play", "&Play or pause", ("Space",), "play", "Play, or pause where it is"),
+        Deed("stop", "&Stop", ("Shift+Space",), "stop", "Stop and go back to the beginning"),
+        Deed("loop", "&Loop", ("L",), "loop", "Repeat what is visible, or the region chosen", True),
+        Deed("loop-start", "Loop &from here", ("[",), "", "The loop begins at the playhead"),
+        Deed("loop-end", "Loop &to here", ("]",), "", "The loop ends at the playhead"),
+        Deed("start", "Go to the &beginning", ("Home",), "", "Move the playhead to the beginning"),
+        Deed("end", "Go to the &end", ("End",), "", "Move the playhead to the end"),
+        Deed("swap", "&Switch original and adversarial", ("X",), "", "Compare at the same position, without a gap"),
+        Deed("hear-original", "Hear the &original", ("1",), "original", "Play the original"),
+        Deed("hear-adversarial", "Hear the &adversarial", ("2",), "adversarial", "Play the adversarial sound"),
+        Deed("hear-perturbation", "Hear the &perturbation", ("3",), "perturbation", "Play the perturbation, made louder"),
+        Deed("zoom-in", "Zoom &in", ("Ctrl+=", "Ctrl++"), "zoom-in", "Show less time"),
+        Deed("zoom-out", "Zoom &out", ("Ctrl+-",), "zoom-out", "Show more time"),
+        Deed("fit", "&Fit", ("F",), "fit", "Show the whole sound"),
+        Deed("page-left", "Page &left", ("PgUp",), "", "Show the page before"),
+        Deed("page-right", "Page &right", ("PgDown",), "", "Show the page after"),
+        Deed("full-screen", "F&ull screen", ("F11",), "", "Use the whole screen", True),
+        Deed("reset-layout", "&Arrange panels anew", (), "", "Put every panel back to its place"),
+        Deed("help", "&What this program does", ("F1",), "help", "A short guide to the program"),
+        Deed("keys", "&Keys", ("F2",), "", "All keys at a glance"),
+        Deed("about", "&About MIRGuard", (), "", "Version, libraries and where files are kept"),
+    )
+}
+
+MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("&File", ("open", "open-folder", "demo", "recent", SEPARATOR, "export", SEPARATOR, "close-clip", SEPARATOR, "quit")),
+    ("&Attack", ("run", "cancel", "live", SEPARATOR, "reference")),
+    (
+        "&Sound",
+        ("play", "stop", "loop", "loop-start", "loop-end", SEPARATOR, "start", "end", SEPARATOR)
+        + ("swap", "hear-original", "hear-adversarial", "hear-perturbation"),
+    ),
+    (
+        "&View",
+        ("zoom-in", "zoom-out", "fit", "page-left", "page-right", SEPARATOR, "theme", "panels", "reset-layout")
+        + (SEPARATOR, "full-screen"),
+    ),
+    ("&Help", ("help", "keys", SEPARATOR, "about")),
+)
+
+
+def make_actions(window: QMainWindow, work: Mapping[str, Callable]) -> dict[str, QAction]:
+    """The actions of the table, each connected to its work. `work` must have all of them and no more."""
+    if set(work) != set(DEEDS):
+        raise ValueError(f"deeds without work or work without deed: {set(work) ^ set(DEEDS)}")
+    actions = {}
+    for deed in DEEDS.values():
+        action = QAction(deed.text, window)
+        action.setObjectName(deed.name)
+        action.setShortcuts([QKeySequence(key) for key in deed.keys])
+        action.setCheckable(deed.checkable)
+        action.setToolTip(tip(deed.name))
+        action.setStatusTip(deed.help)
+        if deed.icon:
+            bind_icon(action, deed.icon)
+        # Menu items without an icon stay without; a checkable one passes its state on.
+        if deed.checkable:
+            action.triggered.connect(work[deed.name])
+        else:
+            action.triggered.connect(lambda _checked=False, name=deed.name: work[name]())
+        window.addAction(action)
+        actions[deed.name] = action
+    return actions
+
+
+def fill_menus(window: QMainWindow, actions: Mapping[str, QAction], submenus: Mapping[str, QMenu]) -> None:
+    """The menu bar of the table; `submenus` are the menus that are filled elsewhere ("recent", "theme", "panels")."""
+    for title, names in MENUS:
+        menu = window.menuBar().addMenu(title)
+        menu.setToolTipsVisible(True)
+        for name in names:
+            if name == SEPARATOR:
+                menu.addSeparator()
+            elif name in submenus:
+                menu.addMenu(submenus[name])
+            else:
+                menu.addAction(actions[name])
+
+
+def plain(text: str) -> str:
+    """Words without the menu's mnemonics and dots."""
+    return text.replace("&", "").removesuffix("…").strip()
+
+
+def key_text(name: str) -> str:
+    """The keys of a deed as people write them, "" for none."""
+    sequences = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in DEEDS[name].keys]
+    return " or ".join(sequences)
+
+
+def tip(name: str) -> str:
+    """The tool tip of a deed: what it does, and its keys."""
+    deed, keys = DEEDS[name], key_text(name)
+    return f"{deed.help or plain(deed.text)} ({keys})" if keys else deed.help or plain(deed.text)
+
+
+class KeyManners(QObject):
+    """Lets the widget in focus have the keys that are its own before the window's single-key shortcuts see them.
+
+    Text fields keep every character by Qt's own rules. A button or a menu that was reached with Tab keeps Space and
+    Return; a number typed is finished by Return, which gives the keys back to the window.
+    """
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride:
+            key, focus = event.key(), QApplication.focusWidget()
+            if key == Qt.Key.Key_Space and isinstance(focus, QAbstractButton | QComboBox) and watched is focus:
+                event.accept()
+                return True
+        elif event.type() == QEvent.Type.KeyPress and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if isinstance(watched, QAbstractSpinBox):
+                watched.interpretText()
+                watched.clearFocus()
+                return True
+            if isinstance(watched, QAbstractButton) and isinstance(watched.window(), QMainWindow):
+                watched.click()
+                return True
+        return super().eventFilter(watched, event)
+

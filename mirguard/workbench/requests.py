@@ -1,0 +1,137 @@
+"""What the window asks of the engine's lane. Each request is complete in itself; the workshop does the work."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mirguard.clip import Clip
+from mirguard.workbench.document import Design
+from mirguard.workbench.lanes import Job, Request
+
+if TYPE_CHECKING:
+    from mirguard.experiment import Outcome
+
+_numbers = itertools.count(1)
+
+# Small questions about what is on screen go before everything else, background work behind it, long work last.
+ON_SCREEN, BACKGROUND, LONG = 20, 10, 0
+
+
+@dataclass(frozen=True)
+class LoadModel(Request):
+    """Make a model ready, fetching it if need be -> ModelFacts; progress is (sentence, fraction or None)."""
+
+    urgency: ClassVar[int] = ON_SCREEN + 2
+    name: str
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.load_model(self.name, job)
+
+
+@dataclass(frozen=True)
+class ReadReference(Request):
+    """The clean reference of a model's detector -> ReferenceFacts (which may say that there is none)."""
+
+    urgency: ClassVar[int] = ON_SCREEN
+    model: str
+    fpr: float
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.reference_facts(self.model, self.fpr)
+
+
+@dataclass(frozen=True)
+class Classify(Request):
+    """What the model says of a clip -> Decision."""
+
+    urgency: ClassVar[int] = BACKGROUND
+    key: int
+    clip: Clip = field(repr=False)
+    model: str
+
+    @property
+    def slot(self) -> Hashable:
+        return "Classify", self.key
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.classify(self.model, self.clip, job)
+
+
+@dataclass(frozen=True)
+class ClassifyOnScreen(Classify):
+    """The same for the clip that the person looks at."""
+
+    urgency: ClassVar[int] = ON_SCREEN + 1
+
+
+@dataclass(frozen=True)
+class Detect(Request):
+    """The detector's reading of one sound of a clip -> Reading, or None where there is no reference."""
+
+    urgency: ClassVar[int] = ON_SCREEN
+    key: int
+    side: str
+    clip: Clip = field(repr=False)
+    model: str
+    fpr: float
+
+    @property
+    def slot(self) -> Hashable:
+        return "Detect", self.side
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.detect(self.model, self.clip, self.fpr, job)
+
+
+@dataclass(frozen=True)
+class Attack(Request):
+    """Attack a clip as designed -> Outcome; progress is Snapshot, and STOPPED once a cancelled attack computes no more."""
+
+    key: int
+    clip: Clip = field(repr=False)
+    model: str
+    design: Design
+    fpr: float
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.attack(self, job)
+
+
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class BuildReference(Request):
+    """Build the clean reference of a model from a folder of clips -> (ReferenceFacts, names left out); progress as for
+    LoadModel."""
+
+    model: str
+    folder: Path
+    fpr: float
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.build_reference(self.model, self.folder, self.fpr, job)
+
+
+@dataclass(frozen=True)
+class ExportSound(Request):
+    """Write the adversarial sound or the perturbation, read the file again and classify it -> Export."""
+
+    urgency: ClassVar[int] = ON_SCREEN
+    outcome: Outcome = field(repr=False)
+    model: str
+    what: str
+    path: Path
+    subtype: str
+    number: int = field(default_factory=lambda: next(_numbers))
+
+    @property
+    def slot(self) -> Hashable:
+        return "ExportSound", self.number
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.export(self)

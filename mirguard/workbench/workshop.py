@@ -1,0 +1,238 @@
+"""The engine's side of the window: models, detectors and attacks, on the engine's own thread.
+
+Nothing here knows Qt. torch is imported when the thread prepares itself, so that the window is on the screen first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mirguard.clip import Clip
+from mirguard.errors import MirguardError, UsageError
+from mirguard.workbench.document import ModelFacts, ReferenceFacts, Snapshot
+from mirguard.workbench.requests import STOPPED, Attack, ExportSound
+
+if TYPE_CHECKING:
+    from mirguard.detectors.reading import Reading
+    from mirguard.experiment import Export, Outcome, Progress
+    from mirguard.models.contract import Classifier
+    from mirguard.models.decision import Decision
+    from mirguard.workbench.lanes import Job
+
+DETECTOR = "kde"
+SNAPSHOT_SECONDS = 0.1  # at most so often does a running attack tell the window where it stands
+SOUND_SECONDS = 0.6  # and at most so often with a copy of the perturbation, which is then drawn and played
+FEATURES_KEPT = 32  # clips whose features are remembered, so that another false-positive rate costs no forward pass
+
+
+def prepare_engine() -> Workshop:
+    """Set up the engine's thread: torch, one core left to window and sound, denormals off (both are per thread)."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    torch.set_flush_denormal(True)
+    step_back()
+    return Workshop()
+
+
+def step_back() -> None:
+    """Let the window and the sound go before this thread where the system knows threads of different niceness."""
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+
+
+class Workshop:
+    """What the engine keeps between jobs: detectors fitted so far and the features of the last clips."""
+
+    def __init__(self) -> None:
+        self._fitted: dict[str, tuple[Any, Any]] = {}
+        self._features: OrderedDict[tuple[str, str], tuple[Any, Decision]] = OrderedDict()
+
+    # --- models ---
+
+    def model(self, name: str) -> Classifier:
+        from mirguard.models.catalogue import load_model
+
+        return load_model(name)
+
+    def load_model(self, name: str, job: Job) -> ModelFacts:
+        from mirguard.models.catalogue import load_model
+
+        model = load_model(name, progress=lambda sentence, fraction=None: job.progress((sentence, fraction)))
+        return ModelFacts(
+            name=model.name,
+            title=model.title or model.name,
+            note=model.note,
+            task=model.task,
+            labels=tuple(model.labels),
+            sample_rate=model.sample_rate,
+            window=model.window,
+            layers=tuple(model.layers),
+            hash=model.hash,
+            differentiable=model.differentiable,
+        )
+
+    def classify(self, name: str, clip: Clip, job: Job) -> Decision:
+        from mirguard.models.tracks import classify
+
+        return classify(self.model(name), clip, job.rest)
+
+    # --- detectors ---
+
+    def detector(self, model: Classifier) -> Any:
+        """The detector fitted on the model's reference; raises MirguardError where there is none."""
+        if model.hash not in self._fitted:
+            from mirguard.detectors.detect import fit
+            from mirguard.detectors.reference import reference_for
+
+            reference = reference_for(model)
+            if reference is None:
+                raise UsageError(f"There is no clean reference for {model.title or model.name} yet.")
+            self._fitted[model.hash] = reference, fit(DETECTOR, model, reference)
+        return self._fitted[model.hash][1]
+
+    def reference_facts(self, name: str, fpr: float) -> ReferenceFacts:
+        """What the detector rests on; a rate it is too small for, or its absence, is told in `trouble`."""
+        model = self.model(name)
+        try:
+            detector = self.detector(model)
+        except MirguardError as error:
+            return ReferenceFacts(trouble=str(error))
+        threshold, trouble = None, ""
+        try:
+            threshold = detector.threshold(fpr)
+        except MirguardError as error:
+            trouble = str(error)
+        reference = self._fitted[model.hash][0]
+        return ReferenceFacts(
+            reference.size, detector.clean_scores, threshold, detector.layer, reference.source, trouble
+        )
+
+    def detect(self, name: str, clip: Clip, fpr: float, job: Job) -> Reading | None:
+        """The reading of a clip; None where there is no reference or it is too small for the rate."""
+        model = self.model(name)
+        try:
+            detector = self.detector(model)
+            detector.threshold(fpr)
+        except MirguardError:
+            return None
+        features, decision = self._heard(model, clip, job)
+        return detector.read(features, decision, fpr)
+
+    def _heard(self, model: Classifier, clip: Clip, job: Job) -> tuple[Any, Decision]:
+        """The last hidden layer `(windows, d)` and the decision of the same pass, remembered for the last clips."""
+        from mirguard.detectors.reference import hear
+
+        key = (model.hash, clip.hash)
+        if key not in self._features:
+            self._features[key] = hear(model, clip, job.rest)
+            while len(self._features) > FEATURES_KEPT:
+                self._features.popitem(last=False)
+        self._features.move_to_end(key)
+        return self._features[key]
+
+    def build_reference(self, name: str, folder: Path, fpr: float, job: Job) -> tuple[ReferenceFacts, tuple[str, ...]]:
+        from mirguard.detectors.reference import build_reference
+
+        def progress(done: int, total: int, file: str) -> None:
+            job.progress((f"Hearing {file} ({done + 1} of {total}) …", done / total))
+
+        model = self.model(name)
+        reference = build_reference(model, folder, progress=progress, cancel=job.cancel, rest=job.rest)
+        self._fitted.pop(model.hash, None)
+        return self.reference_facts(name, fpr), tuple(reference.skipped)
+
+    # --- attacks ---
+
+    def attack(self, request: Attack, job: Job) -> Outcome:
+        from mirguard.experiment import plan, run
+
+        design, model = request.design, self.model(request.model)
+        experiment = plan(
+            request.clip,
+            model,
+            design.attack,
+            target=design.target,
+            seed=design.seed,
+            subtype=design.subtype,
+            **{design.held: design.level},
+            **design.own_values(),
+        )
+        try:
+            detector = self.detector(model)
+            detector.threshold(request.fpr)
+        except MirguardError:
+            detector = None
+        return run(
+            experiment,
+            request.clip,
+            model,
+            progress=Narrator(job, detector, request.fpr),
+            cancel=job.cancel,
+            rest=_rest_of(job),
+            watch=detector.layer if detector is not None else None,
+        )
+
+    def export(self, request: ExportSound) -> Export:
+        from mirguard.experiment import export
+
+        return export(request.outcome, request.path, self.model(request.model), request.what, request.subtype)
+
+
+def _rest_of(job: Job):
+    """The attack's points of rest. The first one after a cancellation comes when the attack itself has stopped and only
+    measures what it reached: the window is told."""
+    told = False
+
+    def rest() -> None:
+        nonlocal told
+        if job.cancel.is_set() and not told:
+            told = True
+            job.tell(STOPPED)
+        job.serve()
+
+    return rest
+
+
+class Narrator:
+    """Turns every look of an attack at the model into the few snapshots that a window can show."""
+
+    def __init__(self, job: Job, detector: Any, fpr: float) -> None:
+        self._job, self._detector, self._fpr = job, detector, fpr
+        self._points: list[tuple[float, float, float]] = []
+        self._told = self._sounded = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        self._points.append((progress.loss, progress.margin, progress.snr_db))
+        now = time.monotonic()
+        if now - self._told < SNAPSHOT_SECONDS and progress.gradients > 1:
+            return
+        self._told, delta, reading = now, None, None
+        if now - self._sounded >= SOUND_SECONDS:
+            self._sounded = now
+            delta = progress.delta.detach().cpu().numpy().copy()
+            delta.flags.writeable = False
+        if self._detector is not None and progress.features is not None:
+            features = progress.features.detach().float().cpu().numpy()
+            reading = self._detector.read(features, progress.decision, self._fpr)
+        points, self._points = tuple(self._points), []
+        self._job.progress(
+            Snapshot(
+                gradients=progress.gradients,
+                total=progress.total,
+                loss=progress.loss,
+                margin=progress.margin,
+                snr_db=progress.snr_db,
+                success=progress.success,
+                decision=progress.decision,
+                seconds=progress.seconds,
+                points=points,
+                delta=delta,
+                reading=reading,
+            )
+        )
