@@ -2,8 +2,8 @@
 
 Waveform -> short-time Fourier transform -> power -> mel bands -> logarithm, all in torch, so that a gradient reaches
 the samples. Power rather than magnitude, since the gradient of |X| is undefined at silence; and no `top_db` clamp or
-per-clip normalisation, since both hide gradients (Athalye et al., "Obfuscated gradients give a false sense of security",
-ICML 2018).
+per-clip normalisation, since both hide gradients (Athalye et al., "Obfuscated gradients give a false sense of
+security", ICML 2018).
 """
 
 from __future__ import annotations
