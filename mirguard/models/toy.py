@@ -1,0 +1,25 @@
+"""The bundled toy model: a small network that tells ten synthetic instruments apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mirguard.models.contract import TorchClassifier
+from mirguard.models.log_mel_cnn import load_log_mel_cnn
+from mirguard.resources import resource
+
+NAME = "toy-instruments"
+TITLE = "Toy instruments"
+NOTE = (
+    "Tells ten synthetic instruments apart, having been trained on nothing but synthetic sounds: "
+    "what it says of recorded music means little."
+)
+WEIGHTS = ("models", "toy-instruments.safetensors")
+
+
+def load_toy(path: Path | None = None) -> TorchClassifier:
+    """The toy classifier: 2-s windows at 16 kHz, single-label, layers "block-3", "block-4" and "hidden".
+
+    `path` is a weights file other than the one shipped. FileError if it cannot be read.
+    """
+    return load_log_mel_cnn(path or resource(*WEIGHTS), name=NAME, title=TITLE, note=NOTE)
