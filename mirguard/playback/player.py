@@ -153,7 +153,7 @@ class Player:
         samples = _samples(name, samples)
         with self._lock:
             if not self._sounds:
-                raise UsageError(f"Load a clip before giving it a {name} sound.")
+                raise UsageError(f"There is no clip yet for the {name} sound; load a clip first.")
             if samples.shape[1] != self._frames:
                 raise UsageError(
                     f"The {name} sound has {samples.shape[1]} frames but the clip has {self._frames}; "

@@ -181,8 +181,9 @@ class Renderer:
                 self._volume = self._volume_to
         elif self._volume != 1.0:
             block *= np.float32(self._volume)
-        if not math.isfinite(float(block.sum())):
-            np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)  # nobody's ears are to meet these
+        for side in block:
+            if not math.isfinite(float(side.sum())):
+                np.nan_to_num(side, copy=False, nan=0.0, posinf=0.0, neginf=0.0)  # nobody's ears are to meet these
         np.minimum(block, 1.0, out=block)
         return np.maximum(block, -1.0, out=block)
 

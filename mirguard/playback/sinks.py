@@ -233,9 +233,11 @@ def _portaudio():
 
 
 def _reason(error: Exception) -> str:
-    """PortAudio's own words without its numbers: "Invalid sample rate"."""
-    text = str(error.args[0]) if error.args else str(error)
-    return text.rsplit(": ", 1)[-1].split(" [PaErrorCode")[0].strip().rstrip(".") or type(error).__name__
+    """PortAudio's own words without its numbers, such as "Invalid sample rate"; the system's own where it has them."""
+    text = str(error.args[0]).rsplit(": ", 1)[-1] if error.args else type(error).__name__
+    if len(error.args) == 3:  # text, PortAudio's number, (interface, the system's number, the system's text)
+        text = error.args[2][2] or text
+    return text.strip().rstrip(".")
 
 
 def devices() -> list[Device]:
