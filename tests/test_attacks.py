@@ -1,0 +1,347 @@
+"""Attacks against closed forms, finite differences and the invariants that every attack keeps."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nets import WINDOW, curved, linear, sounds
+from scipy.optimize import linprog, nnls
+
+from mirguard.attacks.budget import before_rounding, epsilon_to_snr, snr_to_epsilon
+from mirguard.attacks.catalogue import find_attack, list_attacks
+from mirguard.attacks.ledger import Ledger
+from mirguard.attacks.losses import cross_entropy, margin
+from mirguard.attacks.oracle import Oracle
+from mirguard.attacks.problem import Batch, WholeTrack
+from mirguard.attacks.view import View
+from mirguard.clip import Clip
+from mirguard.errors import UsageError
+from mirguard.experiment import attack
+
+ATTACKS = [entry.name for entry in list_attacks()]
+NORMS = ("l2", "linf")
+
+
+def distances(model, x: torch.Tensor, norm: str, target: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The closed-form distance to the nearest boundary of a linear model, in ε's measure, and the model's labels."""
+    weight, z = model.network.layer.weight, model.logits(x)
+    labels = z.argmax(1)
+    found = torch.full((len(x), z.shape[1]), math.inf)
+    for row, own in enumerate(labels.tolist()):
+        for k in range(z.shape[1]):
+            if k == own or (target is not None and k != target):
+                continue
+            w = weight[k] - weight[own]
+            size = w.norm() * math.sqrt(x.shape[1]) if norm == "l2" else w.abs().sum()
+            found[row, k] = (z[row, own] - z[row, k]) / size
+    return found.amin(1), labels
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("shift", [0.0, -50.0])
+def test_fgsm_and_pgd_reach_the_closed_form_distance_of_two_classes(norm, shift):
+    """On a linear K = 2 model one gradient step is optimal: 1 % more than the distance fools, 1 % less cannot."""
+    model = linear(2, shift=shift)
+    x = sounds(6, WINDOW)
+    optimum, _ = distances(model, x, norm)
+    for name, own in (("fgsm", {}), ("pgd", {"steps": 8})):
+        for row, distance in enumerate(optimum.tolist()):
+            for factor, fooled in ((1.01, True), (0.99, False)):
+                found = attack(
+                    model, x[row : row + 1], name, norm=norm, epsilon=factor * distance, confidence=0.0, **own
+                )
+                assert bool(found.success[0]) is fooled, (name, row, factor)
+
+
+def test_pgd_finds_what_lies_inside_the_budget_of_many_classes():
+    """Untargeted, the nearest of the pairwise boundaries is the optimum; within 10 % of it PGD finds a way out."""
+    model = linear(6, seed=3)
+    x = sounds(8, WINDOW, seed=4)
+    for norm in NORMS:
+        optimum, _ = distances(model, x, norm)
+        for row, distance in enumerate(optimum.tolist()):
+            options = {"norm": norm, "steps": 60, "loss": "margin", "confidence": 0.0}
+            assert attack(model, x[row : row + 1], "pgd", epsilon=1.1 * distance, **options).success[0]
+            assert not attack(model, x[row : row + 1], "pgd", epsilon=0.99 * distance, **options).success[0]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_targeted_pgd_finds_what_lies_inside_the_budget(norm):
+    """The target must beat every class: the smallest such δ is a linear program (L∞) or a least-distance problem (L2)."""
+    model, target = linear(6, seed=3), 3
+    x = sounds(8, WINDOW, seed=4)
+    weight = model.network.layer.weight.double().numpy()
+    for row, z in zip(x, model.logits(x).double(), strict=True):
+        if int(z.argmax()) == target:
+            continue
+        others = [k for k in range(6) if k != target]
+        slopes = weight[target] - weight[others]  # slopes @ δ >= gaps
+        gaps = z[others].numpy() - float(z[target])
+        if norm == "linf":
+            size = linprog(
+                np.r_[np.zeros(WINDOW), 1.0],
+                A_ub=np.block(
+                    [
+                        [-slopes, np.zeros((5, 1))],
+                        [np.eye(WINDOW), -np.ones((WINDOW, 1))],
+                        [-np.eye(WINDOW), -np.ones((WINDOW, 1))],
+                    ]
+                ),
+                b_ub=np.r_[-gaps, np.zeros(2 * WINDOW)],
+                bounds=[(None, None)] * WINDOW + [(0, None)],
+            ).fun
+        else:  # Lawson & Hanson 1974, ch. 23: LDP through NNLS
+            system, right = np.vstack([slopes.T, gaps]), np.r_[np.zeros(WINDOW), 1.0]
+            residual = system @ nnls(system, right)[0] - right
+            size = np.linalg.norm(residual[:-1] / residual[-1]) / math.sqrt(WINDOW)
+        options = {"norm": norm, "steps": 400, "loss": "margin", "confidence": 0.0, "target": torch.tensor([target])}
+        assert attack(model, row[None], "pgd", epsilon=1.2 * size, **options).success[0]
+        assert not attack(model, row[None], "pgd", epsilon=0.99 * size, **options).success[0]
+
+
+@pytest.mark.parametrize("task", ["single-label", "tagging"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_gradient_of_a_track_agrees_with_finite_differences(task, channels):
+    """Through down-mix, resampling, windows, the mean of probabilities and the loss, in one go."""
+    model = curved(task=task, micro_batch=2, graph_windows=3)
+    rng = np.random.default_rng(1)
+    clip = Clip(0.1 * rng.standard_normal((channels, 22_050 * 5 // 8)), 22_050)
+    problem = WholeTrack(clip, model, 1, None, "l2", 0.01, 0, "FLOAT")
+    oracle = Oracle(problem, View(model), Ledger(problem, stop_early=False))
+    delta = 0.01 * torch.from_numpy(rng.standard_normal((1, clip.frames)).astype(np.float32))
+    gradient = oracle.gradient(delta)
+
+    def loss(at: torch.Tensor) -> float:
+        return float(cross_entropy(oracle.logits(at).double(), problem.labels, None)[0])
+
+    for direction in (
+        gradient / gradient.norm(),
+        torch.from_numpy(rng.standard_normal(delta.shape).astype(np.float32)),
+    ):
+        direction = direction / direction.norm()
+        slope = float((gradient * direction).sum())
+        step = 0.02
+        measured = (loss(delta + step * direction) - loss(delta - step * direction)) / (2 * step)
+        assert measured == pytest.approx(slope, rel=0.01, abs=0.002 * float(gradient.norm()))
+
+
+def test_gradient_is_the_same_with_one_pass_and_with_two():
+    """Graphs kept from the first pass, or run again because the track is long: the same numbers."""
+    clip = Clip(0.1 * np.random.default_rng(2).standard_normal((2, 44_100)), 44_100)
+    found = []
+    for held in (0, 3, 64):
+        model = curved(micro_batch=2, graph_windows=held)
+        problem = WholeTrack(clip, model, 0, 2, "l2", 0.01, 0, "FLOAT")
+        found.append(Oracle(problem, View(model), Ledger(problem)).gradient(problem.zeros()))
+    assert found[0].abs().max() > 0
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-5, atol=1e-9)
+
+
+# -- Invariants of every attack ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000), snr=st.floats(5.0, 45.0))
+def test_success_is_true_outside_and_the_budget_holds(name, norm, seed, snr):
+    model = curved(3, seed=seed % 5)
+    x = sounds(4, model.window, seed)
+    found = attack(model, x, name, norm=norm, snr=snr, seed=seed)
+    clean, now = model.logits(x).argmax(1), model.logits(found.adversarial).argmax(1)
+    assert torch.equal(found.success, now != clean)
+    delta = found.adversarial.double() - x
+    true_snr = 10 * torch.log10(x.double().square().sum(1) / delta.square().sum(1))
+    assert (true_snr >= snr - 1e-4).all()
+    torch.testing.assert_close(found.snr_db.double(), true_snr, rtol=0, atol=1e-3)
+    assert found.adversarial.abs().max() <= 1.0
+    if norm == "linf":
+        bound = x.square().mean(1).sqrt() * 10 ** (-snr / 20)
+        assert (found.linf <= bound + 1e-7).all()  # x + δ is rounded to float32
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_batch_mates_and_their_order_change_nothing(name, norm):
+    model = curved(seed=1)
+    x = sounds(7, model.window, 5)
+    together = attack(model, x, name, norm=norm, snr=20, seed=3)
+    backwards = attack(model, x.flip(0), name, norm=norm, snr=20, seed=3)
+    for row in range(len(x)):
+        alone = attack(
+            model, x[row : row + 1], name, norm=norm, epsilon=float(x[row].square().mean().sqrt() * 0.1), seed=3
+        )
+        assert bool(alone.success[0]) == bool(together.success[row]) == bool(backwards.success[len(x) - 1 - row])
+        assert float(alone.l2[0]) == pytest.approx(float(together.l2[row]), rel=1e-4)
+        assert float(backwards.l2[len(x) - 1 - row]) == pytest.approx(float(together.l2[row]), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_same_seed_same_result_other_seed_other_noise(name):
+    model = curved()
+    x = sounds(3, model.window)
+    options = {"random_start": True} if name == "pgd" else {}
+    first, again, other = (attack(model, x, name, snr=25, seed=seed, **options).adversarial for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert name == "fgsm" or not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_silence_is_attacked_by_amplitude_and_has_no_snr(name):
+    model = curved()
+    x = torch.zeros(2, model.window)
+    with pytest.raises(UsageError, match="silent"):
+        attack(model, x, name, snr=30)
+    found = attack(model, x, name, epsilon=0.01)
+    assert torch.isnan(found.snr_db).all()
+    assert torch.isfinite(found.adversarial).all()
+    assert (found.l2 <= 0.01 * math.sqrt(model.window) * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_samples_at_full_scale_stay_in_the_box(name, norm):
+    model = curved()
+    x = sounds(4, model.window, level=2.0).clamp(-1, 1)
+    assert (x.abs() == 1).any()
+    found = attack(model, x, name, norm=norm, epsilon=0.05)
+    assert found.adversarial.abs().max() <= 1.0
+    assert (
+        (found.linf <= 0.05 + 1e-6).all()
+        if norm == "linf"
+        else (found.l2 <= 0.05 * math.sqrt(model.window) * 1.00001).all()
+    )
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_already_misclassified_rows_are_returned_unchanged(name):
+    model = curved()
+    x = sounds(3, model.window)
+    labels = model.logits(x).argmax(1)
+    labels[1] = (labels[1] + 1) % 4
+    found = attack(model, x, name, epsilon=0.02, labels=labels)
+    assert found.status[1] == "clean-wrong"
+    assert torch.equal(found.adversarial[1], x[1])
+    assert found.status[0] != "clean-wrong"
+
+
+def test_targets_that_are_the_label_are_refused():
+    model = curved()
+    x = sounds(2, model.window)
+    with pytest.raises(UsageError, match="target"):
+        attack(model, x, "pgd", target=model.logits(x).argmax(1))
+
+
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_cancelling_at_gradient_k_is_the_same_schedule_stopped_there(k):
+    model = curved()
+    x = sounds(3, model.window)
+    options = {"steps": 20, "step_size": 0.0005, "epsilon": 0.004, "stop_early": False}
+    limited = attack(model, x, "pgd", max_gradients=k, **options)
+    cancel = threading.Event()
+    cancelled = attack(
+        model, x, "pgd", cancel=cancel, progress=lambda step: cancel.set() if step.gradients == k else None, **options
+    )
+    assert torch.equal(limited.adversarial, cancelled.adversarial)
+    assert limited.gradients.tolist() == cancelled.gradients.tolist() == [k] * 3
+    assert set(cancelled.status) <= {"cancelled", "success"}
+
+
+def test_finished_rows_leave_the_batch():
+    """Rows that are easily fooled take one step and are not computed again."""
+    model = curved()
+    x = sounds(16, model.window)
+    heard = []
+    whole = model.logits
+    model.logits = lambda windows: (heard.append(len(windows)), whole(windows))[1]
+    found = attack(model, x, "pgd", snr=12, steps=40)
+    per_row = found.forwards.tolist()
+    assert min(per_row) < max(per_row)
+    judged_outside = 2 * len(x)  # the labels before and the check after
+    assert sum(heard) - judged_outside == sum(per_row)
+
+
+def test_the_best_candidate_seen_is_the_one_returned():
+    model = curved()
+    x = sounds(5, model.window)
+    seen = []
+    found = attack(
+        model,
+        x,
+        "pgd",
+        snr=25,
+        steps=15,
+        stop_early=False,
+        step_size=0.004,
+        progress=lambda step: seen.append(step.margin),
+    )
+    best = torch.stack(seen).amax(0)
+    labels = model.logits(x).argmax(1)
+    torch.testing.assert_close(margin(model.logits(found.adversarial), labels, None), best, rtol=1e-3, atol=1e-4)
+
+
+def test_restarts_only_add():
+    model = curved(seed=2)
+    x = sounds(12, model.window, 9)
+    once = attack(model, x, "noise", snr=8)
+    often = attack(model, x, "noise", snr=8, restarts=30)
+    assert (often.success | ~once.success).all()
+    assert often.success.sum() > once.success.sum()
+
+
+def test_a_model_without_gradient_takes_noise_and_refuses_the_rest():
+    model = curved()
+    model.differentiable = False
+    x = sounds(2, model.window)
+    attack(model, x, "noise", snr=20)
+    for name in ("fgsm", "pgd"):
+        with pytest.raises(UsageError, match="gradient"):
+            attack(model, x, name, snr=20)
+
+
+def test_vanishing_gradients_keep_their_direction():
+    """Saturated softmax: gradients of 1e-30 still point somewhere, in both norms."""
+    problem = Batch(sounds(1, 8), torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.1]), 0, torch.ones(1))
+    tiny = torch.tensor([[1e-30, -2e-30, 0, 0, 0, 0, 0, 2e-30]])
+    direction = problem.steepest(tiny)
+    assert float(direction.square().mean()) == pytest.approx(1.0, rel=1e-5)
+    assert direction[0, 1] == pytest.approx(-2 * direction[0, 0])
+    assert torch.equal(problem.steepest(torch.zeros(1, 8)), torch.zeros(1, 8))
+
+
+def test_noise_has_exactly_the_size_it_should():
+    model = curved()
+    x = sounds(3, model.window)
+    found = attack(model, x, "noise", snr=30, confidence=100.0)
+    torch.testing.assert_close(found.snr_db, torch.full((3,), 30.0), atol=1e-3, rtol=0)
+
+
+@given(snr=st.floats(-20, 90), rms=st.floats(1e-4, 1.0))
+def test_epsilon_and_snr_are_two_faces_of_one_number(snr, rms):
+    assert epsilon_to_snr(snr_to_epsilon(snr, rms), rms) == pytest.approx(snr, abs=1e-9)
+
+
+def test_budgets_too_small_for_the_format_are_refused():
+    with pytest.raises(UsageError, match="16-bit"):
+        before_rounding(1e-5, "linf", "PCM_16")
+    assert before_rounding(1e-5, "linf", "FLOAT") == 1e-5
+
+
+def test_unknown_attacks_are_named_with_the_known_ones():
+    with pytest.raises(UsageError, match="noise, fgsm, pgd"):
+        find_attack("pdg")
+
+
+def test_a_window_of_the_wrong_length_is_refused():
+    model = curved()
+    with pytest.raises(UsageError, match="shape"):
+        attack(model, sounds(2, 100), "pgd")
+    with pytest.raises(UsageError, match="finite"):
+        attack(model, torch.full((1, model.window), math.nan), "pgd")
