@@ -279,7 +279,7 @@ def map_rows(codes: np.ndarray, bin_hz: float, edges: np.ndarray) -> np.ndarray:
         centre = np.clip((position[:-1] + position[1:])[fine] / 2, 0, bins - 1)
         out[fine] = _between(codes, centre, axis=0)
     for row in np.flatnonzero(~fine):
-        np.max(codes[low[row] : high[row]], axis=0, out=out[row])
+        np.maximum.reduce(codes[low[row] : high[row]], axis=0, out=out[row])
     return out
 
 

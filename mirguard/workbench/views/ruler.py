@@ -102,7 +102,7 @@ class TimeRuler(QWidget):
             painter.drawLine(x, bottom - 7, x, bottom)
             text = format_time(seconds, step)
             area = QRectF(x + 4, 0, metrics.horizontalAdvance(text) + 4, self.height() - 6)
-            if area.right() < self.width():
+            if x >= self._inset and area.right() < self.width():
                 painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, text)
             index += 1
         if self._playhead is not None:

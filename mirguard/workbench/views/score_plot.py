@@ -150,10 +150,13 @@ class ScorePlot(QWidget):
             painter.setPen(QPen(QColor(chosen.danger), 1, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
             text = "threshold" + (f", {self._note}" if self._note else "")
+            before, after = x - 5 - area.left(), area.right() - x - 5
             width = metrics.horizontalAdvance(text) + 4
-            left = x + 5 if x + 5 + width < area.right() else x - 5 - width
-            plate = QRectF(max(area.left(), left), area.top() + 1, width, 15)
-            painter.fillRect(plate.adjusted(-3, 0, 1, 0), QColor(chosen.base))
+            right = width <= after or after >= before
+            text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, max(before, after))
+            width = min(width, max(before, after))
+            plate = QRectF(x + 5 if right else x - 5 - width, area.top() + 1, width, 15)
+            painter.fillRect(plate.adjusted(-2, 0, 0, 0), QColor(chosen.base))
             painter.setPen(QColor(chosen.danger))
             painter.drawText(plate, Qt.AlignmentFlag.AlignVCenter, text)
 

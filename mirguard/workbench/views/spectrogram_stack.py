@@ -80,6 +80,7 @@ class SpectrogramStack(QWidget):
     def set_spectrogram(self, which: str, spectrogram: Spectrogram | None) -> None:
         """Show a spectrogram in a pane, or its empty state. A new original of another length resets the view."""
         self.views[which].set_spectrogram(spectrogram)
+        self.views[which].set_playhead(self._playhead)
         if which == "original" and spectrogram is None:
             self.set_region(None)
             self.set_playhead(None)

@@ -7,7 +7,7 @@ import math
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QWidget
 
 from mirguard.analysis.spectrogram import Spectrogram, SpectrogramSettings
@@ -22,16 +22,49 @@ WHEEL_NOTCH = 120.0
 ZOOM_PER_NOTCH = 1.25
 
 
-class GuardedImage(pg.ImageItem):
-    """An image whose painting may fail but never throws: an exception out of a paint override can end the process."""
+class PixelImage(pg.ImageItem):
+    """An image that has as many pixels as the screen has for it, and so is copied to the screen and not scaled.
+
+    (Scaling a picture of one byte a pixel takes Qt 7 ms a pane, copying it 1.) Its painting may fail but never throws:
+    an exception out of a paint override can end the process.
+    """
+
+    _upright: QImage | None = None
+    _failed = False
+
+    def render(self) -> None:
+        super().render()
+        self._upright = None
 
     def paint(self, painter, *args) -> None:
         try:
-            super().paint(painter, *args)
+            self._paint(painter, *args)
         except Exception:
-            if not getattr(self, "_failed", False):
+            if not self._failed:
                 log.exception("A spectrogram could not be painted")
             self._failed = True
+
+    def _paint(self, painter, *args) -> None:
+        if self.image is None:
+            return
+        if self._renderRequired:
+            self.render()
+        area = painter.worldTransform().mapRect(self.boundingRect())
+        ratio = painter.device().devicePixelRatioF()
+        if (
+            self.qimage is None
+            or abs(area.width() * ratio - self.qimage.width()) > 1.5
+            or abs(area.height() * ratio - self.qimage.height()) > 1.5
+        ):
+            super().paint(painter, *args)
+            return
+        if self._upright is None or self._upright.devicePixelRatio() != ratio:
+            self._upright = self.qimage.convertToFormat(QImage.Format.Format_RGB32).mirrored(False, True)
+            self._upright.setDevicePixelRatio(ratio)
+        painter.save()
+        painter.resetTransform()
+        painter.drawImage(QPointF(round(area.left() * ratio) / ratio, round(area.top() * ratio) / ratio), self._upright)
+        painter.restore()
 
 
 class NavigatingBox(pg.ViewBox):
@@ -113,6 +146,7 @@ class SpectrogramView(pg.GraphicsView):
         self.spectrogram: Spectrogram | None = None
         self._stale = False
         self._region: tuple[float, float] | None = None
+        self._frequencies: tuple | None = None
         self.pictures = 0  # drawn so far; a test counts them
 
         self.setAccessibleName(f"{title} spectrogram")
@@ -128,7 +162,7 @@ class SpectrogramView(pg.GraphicsView):
         self.plot.layout.setSpacing(0)
         self.setCentralItem(self.plot)
 
-        self.image = GuardedImage(axisOrder="row-major")
+        self.image = PixelImage(axisOrder="row-major")
         self.image.setAutoDownsample(False)
         self.box.addItem(self.image, ignoreBounds=True)
         self._loop = pg.LinearRegionItem(movable=False, swapMode="sort")
@@ -253,14 +287,15 @@ class SpectrogramView(pg.GraphicsView):
         self.setBackground(chosen.window)
         self.box.setBackgroundColor(chosen.picture)
         self.axis.restyle()
-        self._playhead.setPen(pg.mkPen("#ffffff", width=1))
-        self._cursor.setPen(pg.mkPen(255, 255, 255, 110))
-        self._level.setPen(pg.mkPen(255, 255, 255, 70))
+        fine = self.devicePixelRatioF()  # pens count the screen's own pixels
+        self._playhead.setPen(pg.mkPen("#ffffff", width=fine))
+        self._cursor.setPen(pg.mkPen((255, 255, 255, 110), width=fine))
+        self._level.setPen(pg.mkPen((255, 255, 255, 70), width=fine))
         accent = "#43c6b9"  # over a picture that is dark in both themes
         self._loop.setBrush(pg.mkBrush(67, 198, 185, 26))
         for line in self._loop.lines:
-            line.setPen(pg.mkPen(accent, width=1))
-            line.setHoverPen(pg.mkPen(accent, width=3))
+            line.setPen(pg.mkPen(accent, width=fine))
+            line.setHoverPen(pg.mkPen(accent, width=3 * fine))
         self._empty.update()
         self.label.update()
 
@@ -285,11 +320,15 @@ class SpectrogramView(pg.GraphicsView):
 
     def _moved(self) -> None:
         navigation = self.navigation
+        frequencies = (navigation.scale.name, navigation.v0, navigation.v1)
+        if frequencies != self._frequencies:
+            self._frequencies = frequencies
+            self.axis.picture = None  # its ticks are another scale's, even where the coordinates are the same
+            self.axis.update()
         self.box.setRange(
             xRange=(navigation.t0, navigation.t1), yRange=(navigation.v0, navigation.v1), padding=0, update=True
         )
-        self.axis.picture = None
-        self.axis.update()
+        self.box.updateMatrix()  # now, and not while painting, which would paint everything twice
         self.refresh()
 
     def _resized(self) -> None:

@@ -176,7 +176,7 @@ class TracePlot(pg.PlotWidget):
             if name is None:
                 continue
             colour = getattr(chosen, COLOURS.get(name, "accent"))
-            self._curves[side].setPen(pg.mkPen(colour, width=1.5))
+            self._curves[side].setPen(pg.mkPen(colour, width=1.5 * self.devicePixelRatioF()))
             item.getAxis(side).setLabel(SERIES.get(name, name), color=colour)
             item.getAxis(side).setTextPen(pg.mkPen(colour))
 
