@@ -119,7 +119,8 @@ def test_pause_loses_and_repeats_nothing():
     assert np.array_equal(after[0, FADED:], clip[0, 1000 + 2 * FADED : 2000 + FADED])
     weights = tail[0, :FADED] / clip[0, 1000 : 1000 + FADED]
     assert np.all(np.diff(weights) < 0)
-    assert 0 < weights[-1] < 0.01 and 0.99 < weights[0] < 1
+    assert 0 < weights[-1] < 0.01
+    assert 0.99 < weights[0] < 1
 
 
 def test_it_runs_to_the_end_says_so_and_begins_anew():
@@ -128,16 +129,20 @@ def test_it_runs_to_the_end_says_so_and_begins_anew():
         player = listener.player
         listener.play()
         listener.hear(999, 999)
-        assert player.playing and not player.ended
+        assert player.playing
+        assert not player.ended
         listener.hear(10)
-        assert not player.playing and player.ended
+        assert not player.playing
+        assert player.ended
         assert player.position == player.duration == 1000 / RATE
         player.play()
-        assert player.playing and not player.ended
+        assert player.playing
+        assert not player.ended
         assert np.array_equal(listener.hear(1000)[0], clip[0])
         assert player.ended
         player.seek(0.05)
-        assert not player.ended and not player.playing
+        assert not player.ended
+        assert not player.playing
         listener.hear(10)
         assert player.position == pytest.approx(0.05)
 
@@ -183,7 +188,8 @@ def test_a_switch_keeps_the_position_and_its_fade_is_no_louder_than_the_sounds()
     assert np.array_equal(heard[:, :1000], original[:, :1000])
     assert np.array_equal(heard[:, 1000 + FADED : 2000], adversarial[:, 1000 + FADED : 2000])
     low, high = np.minimum(original, adversarial)[:, :2000], np.maximum(original, adversarial)[:, :2000]
-    assert np.all(heard >= low - 1e-6) and np.all(heard <= high + 1e-6)
+    assert np.all(heard >= low - 1e-6)
+    assert np.all(heard <= high + 1e-6)
     bound = max(map(largest_step, (original, adversarial))) + STEEPEST * np.abs(original - adversarial).max()
     assert largest_step(heard) <= bound + 1e-6
 
@@ -355,7 +361,8 @@ def test_the_limiter_is_transparent_below_its_knee_and_adds_no_step():
     inside = np.abs(ramp) <= KNEE
     assert np.array_equal(bent[inside], ramp[inside])
     steps = np.diff(bent)
-    assert steps.min() >= -1e-7 and steps.max() <= 1e-3 + 2e-6
+    assert steps.min() >= -1e-7
+    assert steps.max() <= 1e-3 + 2e-6
     assert np.abs(bent).max() <= 1.0
     np.testing.assert_allclose(bent, -bent[::-1], atol=1e-6)
     quiet = ramp[inside].copy()
@@ -392,7 +399,9 @@ def test_the_suggestion_looks_at_parts_of_a_long_sound(monkeypatch):
             return super().take(channel, start, stop, scratch)
 
     rms, _ = levels.level(Watched(noise(1, frames=4050)))
-    assert len(taken) == 7 and taken[0] == (0, 100) and taken[-1] == (4000, 4050)
+    assert len(taken) == 7
+    assert taken[0] == (0, 100)
+    assert taken[-1] == (4000, 4050)
     assert rms == pytest.approx(0.2, rel=0.2)
 
 
@@ -520,7 +529,8 @@ def test_loading_a_clip_of_another_rate_opens_the_device_anew():
         listener.hear(1000)
         other = noise(2, frames=3000, seed=3)
         player.load({"original": other}, 16000)
-        assert player.position == 0.0 and player.duration == 3000 / 16000
+        assert player.position == 0.0
+        assert player.duration == 3000 / 16000
         assert player.wait()
         listener.play()
         assert [sink.sample_rate for sink in listener.opened] == [8000, 16000]
@@ -568,7 +578,9 @@ def test_a_device_that_does_not_open_leaves_the_old_one_playing():
         assert player.wait()
         player.device = "broken"
         assert player.wait()
-        assert player.output == "speakers" and player.playing and not shelf.sinks["default"].closed
+        assert player.output == "speakers"
+        assert player.playing
+        assert not shelf.sinks["default"].closed
         assert player.notice == "It is broken. Still playing on speakers."
 
 
@@ -577,7 +589,9 @@ def test_without_a_device_time_goes_on_and_a_sentence_says_why():
         player.load({"original": noise()}, RATE)
         player.play()
         assert player.wait()
-        assert player.silent and player.notice == "It is broken." and player.playing
+        assert player.silent
+        assert player.notice == "It is broken."
+        assert player.playing
 
 
 def test_the_null_sink_keeps_time():
@@ -610,7 +624,8 @@ def test_a_device_that_stops_by_itself_pauses_and_the_next_play_opens_another():
         player.play()
         assert player.wait()
         second.pump(500)
-        assert player.notice is None and player.position == 1500 / RATE
+        assert player.notice is None
+        assert player.position == 1500 / RATE
 
 
 def test_the_device_is_given_back_after_a_silence_and_the_position_stays(monkeypatch):
@@ -651,7 +666,8 @@ def test_a_device_slow_to_open_blocks_nobody():
     with Player(opener=slow, latency=0.0) as player:
         player.load({"original": noise()}, RATE)
         player.play()
-        assert player.playing and player.position == 0.0
+        assert player.playing
+        assert player.position == 0.0
         player.seek(0.25)
         assert player.position == 0.25
         assert not player.wait(0.05)
