@@ -36,7 +36,8 @@ def prepare(environment: Environment, extras: Sequence[str] = (), pip_options: S
             environment.write_stamp(**environment.installed(), system_libraries=complete)
             return
         began = time.monotonic()
-        console.line(f"Making MIRGuard ready in {environment.folder}; the first time takes some minutes.")
+        patience = "; this takes some minutes" if environment.state() != "usable" else ""
+        console.line(f"Making MIRGuard ready in {environment.folder}{patience}.")
         before = environment.installed()
         complete = add_system_libraries(console, "test" in extras)
         make_environment(console, environment)

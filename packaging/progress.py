@@ -85,7 +85,8 @@ class PipReader:
             return None
         if line.startswith("Installing collected packages: "):
             self.installing = True
-            return f"installing {len(line.split(','))} packages"
+            count = len(line.split(","))
+            return f"installing {count} package{'s' * (count > 1)}"
         if line.lstrip().startswith("Installing build dependencies: started"):
             return "preparing MIRGuard itself"
         found = self._FETCHED.match(line)

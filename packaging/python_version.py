@@ -6,7 +6,6 @@ Written so that any Python from 2.7 on can read it: an old one must be able to s
 from __future__ import print_function
 
 import os
-import subprocess
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -29,6 +28,8 @@ def candidates():
 
 def find():
     """The first of these commands that works here, or None."""
+    import subprocess  # only here, where it is needed: a second start is to be quick
+
     with open(os.devnull, "w") as nowhere:
         for command in candidates():
             try:
@@ -55,4 +56,6 @@ def ensure():
     if command is None:
         print(sentence(sys.version_info), file=sys.stderr)
         sys.exit(1)
+    import subprocess
+
     sys.exit(subprocess.call(command + sys.argv))

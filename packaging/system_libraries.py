@@ -55,6 +55,7 @@ def is_plugin(name: str) -> bool:
 
 def has_pip() -> bool:
     """Whether this Python can make virtual environments that hold pip (Debian's cannot without one more package)."""
+    importlib.invalidate_caches()  # it may have been installed a moment ago
     return importlib.util.find_spec("ensurepip") is not None
 
 
