@@ -171,7 +171,7 @@ def plan(
     if subtype not in SUBTYPES:
         raise UsageError(f"Exports are {', '.join(SUBTYPES)}; got {subtype!r}.")
     values = _values(found, rms(clip.samples), epsilon, snr, parameters)
-    before_rounding(values["epsilon"], values["norm"], subtype)
+    before_rounding(values["epsilon"], values["norm"], subtype, clip.frames)
     if target is not None:
         target = model.labels[model.index(target)]
     return Experiment(
@@ -232,7 +232,7 @@ def run(
         model.index(clean.label),
         target,
         values["norm"],
-        before_rounding(values["epsilon"], values["norm"], experiment.subtype),
+        before_rounding(values["epsilon"], values["norm"], experiment.subtype, clip.frames),
         experiment.seed,
         experiment.subtype,
     )

@@ -330,8 +330,8 @@ def test_epsilon_and_snr_are_two_faces_of_one_number(snr, rms):
 
 def test_budgets_too_small_for_the_format_are_refused():
     with pytest.raises(UsageError, match="16-bit"):
-        before_rounding(1e-5, "linf", "PCM_16")
-    assert before_rounding(1e-5, "linf", "FLOAT") == 1e-5
+        before_rounding(1e-5, "linf", "PCM_16", 1000)
+    assert before_rounding(1e-5, "linf", "FLOAT", 1000) == pytest.approx(1e-5, rel=1e-5)
 
 
 def test_unknown_attacks_are_named_with_the_known_ones():

@@ -26,16 +26,22 @@ def epsilon_to_snr(epsilon: float, rms: float) -> float:
     return 20.0 * math.log10(rms / epsilon) if rms > 0.0 else -math.inf
 
 
-def before_rounding(epsilon: float, norm: str, subtype: str) -> float:
-    """The ε to attack with so that the exported file, rounded to `subtype`, still keeps within `epsilon`.
+def before_rounding(epsilon: float, norm: str, subtype: str, samples: int) -> float:
+    """The ε to attack with so that the exported file of `samples` samples, rounded to `subtype`, still keeps within `epsilon`.
 
-    Rounding moves a sample by at most half a step (L∞) and adds step²/12 of power (L2; 5 % spare for the luck of the draw).
+    Rounding moves a sample by at most half a step (L∞). For L2 it adds an error q of power step²/12 and the product with δ,
+    whose mean over n samples has a standard deviation of 2·RMS(δ)·RMS(q)/√n: room is left for five of those.
     """
     step = step_of(subtype)
-    room = epsilon - step / 2 if norm == LINF else math.sqrt(max(0.0, epsilon**2 - 1.05 * step**2 / 12))
+    if norm == LINF:
+        room = epsilon - step / 2
+    else:
+        q = step / math.sqrt(12.0)
+        luck = 5.0 * q / math.sqrt(samples)
+        room = math.sqrt(max(0.0, luck**2 + epsilon**2 - (1.05 + 5.0 / math.sqrt(samples)) * q**2)) - luck
     if room <= 0.0:
         raise UsageError(
             f"An ε of {epsilon:.2g} is below what {subtype.replace('PCM_', '')}-bit files can hold (steps of {step:.2g}); "
             "use a larger ε or a finer format."
         )
-    return room
+    return room * (1.0 - 1e-6)  # float32 has its own rounding
