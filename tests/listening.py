@@ -21,6 +21,10 @@ class Device(NullSink):
         super().__init__(rate, channels, manual=True)
         self.name = name
         self.closed = False
+        self.lag = 0.0  # seconds from handing over to hearing
+
+    def now(self) -> float:
+        return super().now() - self.lag
 
     def close(self) -> None:
         self.closed = True

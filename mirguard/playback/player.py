@@ -407,7 +407,7 @@ class Player:
 
     @property
     def underruns(self) -> int:
-        """How often sound came too late for the device since the player was made; each is an audible gap."""
+        """How many blocks of sound came too late for the device since the player was made: 0, or gaps were heard."""
         with self._lock:
             return self._underruns + (self._output.underruns if self._output else 0)
 
