@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -816,9 +817,9 @@ def test_ci_runs_all_tests():
 
 
 def test_the_top_level_holds_what_the_house_has():
-    listed = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True)
-    if listed.returncode:
-        pytest.skip("not a git checkout")
+    if not (CHECKOUT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("only git can tell what belongs to the project and what only lies about")
+    listed = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     top = {line.partition("/")[0] for line in listed.stdout.splitlines()}
     house = {"mirguard", "resources", "tests", "packaging", "pyproject.toml", "README.md"}
     assert {name for name in top if not name.startswith(".")} <= house
