@@ -66,9 +66,12 @@ def apply_theme(app: QApplication, name: str = "system") -> None:
 
 def _dress(app: QApplication) -> None:
     chosen = palettes.DARK if effective_theme(_chosen) == "dark" else palettes.LIGHT
+    sheet = style_sheet(chosen)
+    if chosen is palettes.colours() and app.styleSheet() == sheet:
+        return  # restyling every widget takes a while
     palettes.use(chosen)
     if app.style().name().lower() != "fusion":
         app.setStyle("Fusion")
     app.setPalette(palettes.palette(chosen))
-    app.setStyleSheet(style_sheet(chosen))
+    app.setStyleSheet(sheet)
     notifier().changed.emit()

@@ -90,9 +90,9 @@ class ColourBar(QWidget):
             self.setCursor(Qt.CursorShape.SizeAllCursor if both else Qt.CursorShape.SizeVerCursor)
             return
         part, start, floor, ceiling = self._held
-        # Colours follow the hand: dragging the top down brings the brightest colour to lower levels.
+        # The ends follow the hand: dragging the top down makes lower levels as bright as can be.
         moved = (start - event.position().y()) / self._bar().height() * (ceiling - floor)
-        self._ask(floor - moved * (part != "top"), ceiling - moved * (part != "bottom"), part)
+        self._ask(floor + moved * (part != "top"), ceiling + moved * (part != "bottom"), part)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._held = None

@@ -150,6 +150,7 @@ class SpectrogramView(pg.GraphicsView):
         self.pictures = 0  # drawn so far; a test counts them
 
         self.setAccessibleName(f"{title} spectrogram")
+        self.viewport().setAccessibleName(f"{title} spectrogram, picture")
         self.setMinimumSize(160, 60)
         self.setMouseTracking(True)
         self.axis = FrequencyAxis(self.navigation)
@@ -283,6 +284,8 @@ class SpectrogramView(pg.GraphicsView):
 
     def restyle(self) -> None:
         """Take the theme's colours."""
+        if self.closed:
+            return
         chosen = colours()
         self.setBackground(chosen.window)
         self.box.setBackgroundColor(chosen.picture)

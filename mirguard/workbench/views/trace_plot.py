@@ -47,6 +47,7 @@ class TracePlot(pg.PlotWidget):
     def __init__(self, left: str = "loss", right: str | None = "margin", parent: QWidget | None = None) -> None:
         super().__init__(parent, enableMenu=False)
         self.setAccessibleName("Trace of the attack")
+        self.viewport().setAccessibleName("Trace of the attack, curves")
         self.setMinimumSize(200, 110)
         self._names = {"left": left, "right": right}
         self._empty = "The loss at each iteration appears here"
@@ -131,6 +132,9 @@ class TracePlot(pg.PlotWidget):
 
     def redraw(self) -> None:
         """Bring the curves up to date now."""
+        if self.closed:
+            return
+        self._timer.stop()
         steps = self._steps.values
         for side, name in self._names.items():
             column = self._values.get(name) if name else None
@@ -154,6 +158,8 @@ class TracePlot(pg.PlotWidget):
 
     def restyle(self) -> None:
         """Take the theme's colours."""
+        if self.closed:
+            return
         chosen = colours()
         self.setBackground(chosen.base)
         item = self.getPlotItem()
