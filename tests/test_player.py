@@ -535,7 +535,8 @@ def test_a_piece_that_is_not_ready_is_silent_and_counted():
     assert source.missed == 1
 
 
-def test_a_device_that_cannot_do_the_clips_rate_plays_it_in_time_and_tune():
+def test_a_device_that_cannot_do_the_clips_rate_plays_it_in_time_and_tune(monkeypatch):
+    monkeypatch.setattr("mirguard.playback.player.AT_ONCE", 2.0)  # this device is pumped faster than time
     rate, device_rate, seconds = 22050, 48000, 6
     clip = (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate * seconds) / rate)).astype(np.float32)
     with listen({"original": clip, "adversarial": clip * np.float32(0.5)}, rate, device_rate) as listener:
@@ -556,6 +557,20 @@ def test_a_device_that_cannot_do_the_clips_rate_plays_it_in_time_and_tune():
     np.testing.assert_allclose(heard[0, middle], 0.5 * np.sin(2 * np.pi * 440 * time)[middle], atol=1e-3)
     expected = -0.25 * np.sin(2 * np.pi * 440 * (time + 4.5))
     np.testing.assert_allclose(heard_later[1, middle], expected[middle], atol=1e-3)
+
+
+def test_what_comes_next_is_resampled_in_the_background():
+    clip = noise(1, frames=44100 * 5)
+    with listen({"original": clip}, 44100, 48000) as listener:
+        player = listener.player
+        listener.play()
+        for _ in range(3):
+            source, position = player._output.sources["original"], round(player.position * 48000)
+            wanted = range(position // source._piece, min(position + 3 * 48000, source.frames) // source._piece)
+            wait_until(lambda source=source, wanted=wanted: all(number in source._pieces for number in wanted))
+            listener.hear(48000)
+        assert player.position == pytest.approx(3.0, abs=1e-3)
+        assert player.underruns == 0
 
 
 def test_loading_a_clip_of_another_rate_opens_the_device_anew():

@@ -9,7 +9,7 @@ from mirguard.playback.sources import Source
 KNEE = 10 ** (-1 / 20)  # the limiter leaves everything below -1 dB of full scale as it is
 MAX_GAIN_DB = 80.0
 BLOCK = 1 << 14  # frames
-BLOCKS = 256  # at most so many are looked at: a minute and a half at 44.1 kHz, spread over the clip
+BLOCKS = 96  # at most so many are looked at: half a minute at 44.1 kHz, spread over the clip
 
 
 def level(source: Source) -> tuple[float, float]:

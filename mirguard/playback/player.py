@@ -25,7 +25,8 @@ ORIGINAL, ADVERSARIAL, PERTURBATION = "original", "adversarial", "perturbation"
 MAX_CHANNELS = 8
 MIN_LOOP = 0.02  # seconds: room for the two halves of the cross-fade at its seam
 IDLE = 30.0  # seconds of silence after which the device is given back
-AHEAD = 3.0  # seconds that are kept ready where a device needs another rate
+# Seconds that are kept ready where a device needs another rate: at once when something changes, and in the background.
+AT_ONCE, AHEAD = 0.5, 3.0
 TICK = 0.25  # seconds between looks at the device
 
 Opener = Callable[[int, int, str | None, float], tuple[Sink, str | None]]
@@ -61,9 +62,9 @@ class _Output:
         gone = (source for name, source in old.items() if source is not self.sources.get(name))
         self.missed += sum(getattr(source, "missed", 0) for source in gone)
 
-    def prepare(self, frame: int, loop: tuple[int, int] | None) -> None:
+    def prepare(self, frame: int, loop: tuple[int, int] | None, seconds: float) -> None:
         """Have what is played next from `frame` at hand, where it has to be resampled first."""
-        ahead, fade = round(AHEAD * self.sink.sample_rate), round(2 * FADE * self.sink.sample_rate)
+        ahead, fade = round(seconds * self.sink.sample_rate), round(2 * FADE * self.sink.sample_rate)
         stretches = [(frame - fade, frame + ahead)]
         if loop:
             stretches.append((loop[0] - fade, loop[0] + ahead))
@@ -347,8 +348,8 @@ class Player:
     def suggest_perturbation_gain_db(self) -> float:
         """The gain that makes the perturbation about as loud as the original, without the limiter: see `levels`.
 
-        Looks at a minute and a half of sound at most, so it is quick for any clip. Raises UsageError where there is
-        no perturbation.
+        Looks at half a minute of sound at most, spread over the clip, so that it is quick for any clip. Raises
+        UsageError where there is no perturbation.
         """
         with self._lock:
             sources = self._at_clip_rate()
@@ -484,7 +485,7 @@ class Player:
             if output.clip_rate == self._rate:
                 wanted = self._wanted(output)
                 jumped = wanted.seek != output.renderer.wanted.seek
-                output.prepare(wanted.frame if jumped else output.renderer.next, wanted.loop)
+                output.prepare(wanted.frame if jumped else output.renderer.next, wanted.loop, AT_ONCE)
                 output.renderer.wanted = wanted
             else:
                 output.renderer.wanted = output.renderer.wanted._replace(playing=False)
@@ -602,7 +603,7 @@ class Player:
                 del forgotten  # a long sound takes a while to be freed: here, not in the callback
             if output is None:
                 return
-            output.prepare(output.renderer.next, output.renderer.wanted.loop)
+            output.prepare(output.renderer.next, output.renderer.wanted.loop, AHEAD)
             failure = output.sink.failure
             idle = not self._playing and time.monotonic() - self._idle_since > IDLE
             if failure:

@@ -56,15 +56,15 @@ class Difference:
 class Resampled:
     """A sound at another rate, for a device that cannot do the clip's own.
 
-    Pieces of about a second and a half are resampled (soxr, high quality) ahead of the playing position by
+    Pieces of about a third of a second are resampled (soxr, high quality) ahead of the playing position by
     `prepare`, outside the callback, and the oldest are dropped: memory does not grow with the clip.
     Each piece is resampled with a margin of its surroundings on a common grid of both rates, so that the
     pieces join without a seam. A piece that is not ready in time is silent and counted in `missed`.
     """
 
-    PIECE = 1 << 16  # frames out, about
+    PIECE = 1 << 14  # frames out, about
     MARGIN = 1 << 12  # frames in, more than the reach of soxr's filter at any ratio of 8 to 192 kHz
-    KEPT = 12  # pieces
+    KEPT = 32  # pieces
 
     def __init__(self, samples: np.ndarray, rate: int, device_rate: int) -> None:
         self.samples, self.rate, self.device_rate = samples, rate, device_rate
