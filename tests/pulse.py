@@ -41,10 +41,6 @@ class PulseServer:
     def __init__(self, folder: Path, rate: int, process: subprocess.Popen[bytes], environment: dict[str, str]) -> None:
         self.folder, self.rate, self.process, self.environment = folder, rate, process, environment
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
-
     @contextmanager
     def record(self, path: Path) -> Iterator[None]:
         """Record what the sink plays, as raw float32 stereo, until the block ends; read it with `read`."""
