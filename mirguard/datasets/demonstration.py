@@ -58,8 +58,8 @@ def demonstration() -> Clip:
     samples = round(SECONDS * RATE)
     # Every part: instrument, notes, traits of the individual, level in dB, place from -1 (left) to 1 (right).
     parts = (
-        ("plucked string", guitar + end, (0.25, 0.85, 0.75, 0.2, 0.5, 0.5, 0.5, 0.5), -6.0, -0.25),
-        ("plucked string", tune, (0.15, 0.9, 0.9, 0.15, 0.5, 0.5, 0.5, 0.5), -4.0, 0.2),
+        ("plucked string", guitar + end, (0.35, 0.85, 0.35, 0.35, 0.5, 0.5, 0.5, 0.5), -6.0, -0.25),
+        ("plucked string", tune, (0.3, 0.9, 0.5, 0.3, 0.5, 0.5, 0.5, 0.5), -4.0, 0.2),
         ("bowed string", pad, (0.9, 0.3, 0.4, 0.3, 0.9, 0.9, 0.4, 0.3), -24.0, 0.5),
         ("synth bass", bass, (0.8, 0.5, 0.2, 0.1, 0.7, 0.2, 0.2, 0.1), -17.0, 0.0),
         ("drums", kit, (0.4, 0.4, 0.3, 0.5, 0.3, 0.2, 0.4, 0.5), -20.0, -0.1),
@@ -76,5 +76,6 @@ def demonstration() -> Clip:
     fade = np.ones(samples, np.float32)
     fade[-round(0.9 * RATE) :] = np.cos(np.linspace(0, np.pi / 2, round(0.9 * RATE))) ** 2
     mix = mix * fade
+    mix = np.tanh(mix * np.float32(1.3 / np.abs(mix).max()))  # rounds off the plucks' sharpest peaks
     mix *= np.float32(0.7 / np.abs(mix).max())
     return Clip(mix, RATE, provenance={"name": "demo", "licence": "CC0-1.0"})

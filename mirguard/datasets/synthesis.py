@@ -117,7 +117,7 @@ def _record(sound: np.ndarray, split: str, rng: np.random.Generator, rate: int) 
     where = np.random.default_rng([VERSION, 104_729, _number(split), int(rng.integers(SPLITS[split]))])
     response = room(where, rate, where.random())
     sound = reverberate(sound, response, rng.uniform(-24, -3))
-    sound = tone(sound, rate, rng.normal(0, 1.2), rng.uniform(4_500, 0.5 * rate))
+    sound = tone(sound, rate, rng.normal(0, 1.2), rng.uniform(min(4_500, 0.4 * rate), 0.5 * rate))
     sound = _normal(sound)
     if rng.random() < 0.2:  # a driven input
         sound = np.tanh(sound * np.float32(rng.uniform(0.3, 1.0)))

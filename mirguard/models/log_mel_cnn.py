@@ -7,6 +7,7 @@ respect to the waveform useful everywhere.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -50,9 +51,7 @@ class LogMelCnn(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(1)
         widths = [1, *channels]
-        self.blocks = nn.Sequential(
-            *(Block(a, b, pool=b != widths[-1]) for a, b in pairwise(widths))
-        )
+        self.blocks = nn.Sequential(*(Block(a, b, pool=b != widths[-1]) for a, b in pairwise(widths)))
         self.hidden = nn.Sequential(nn.Linear(2 * widths[-1], hidden), nn.ReLU())
         self.out = nn.Linear(hidden, labels)
 
@@ -94,11 +93,6 @@ def save_log_mel_cnn(
     path.write_bytes(save(weights, {"format": FORMAT, "settings": json.dumps(settings)}))
 
 
-def read_settings(path: Path) -> dict:
-    """The settings beside the weights: labels, window, front end, training. FileError if the file is something else."""
-    return _read(path, weights=False)[0]
-
-
 def load_log_mel_cnn(path: Path, *, name: str, title: str, note: str) -> TorchClassifier:
     """The classifier that `save_log_mel_cnn` wrote; FileError if the file is something else."""
     settings, weights = _read(path)
@@ -110,7 +104,7 @@ def load_log_mel_cnn(path: Path, *, name: str, title: str, note: str) -> TorchCl
         raise FileError(f"{path.name} does not hold the weights that its settings describe.") from error
     if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
         raise FileError(f"{path.name} does not hold the weights that its settings describe.")
-    return TorchClassifier(
+    classifier = TorchClassifier(
         name,
         front_end,
         network.to(memory_format=torch.channels_last),
@@ -123,13 +117,16 @@ def load_log_mel_cnn(path: Path, *, name: str, title: str, note: str) -> TorchCl
         note=note,
         micro_batch=16,
     )
+    # Of the file, not of tensors: the mel filters are computed here, and another processor may round them otherwise.
+    classifier.hash = hashlib.sha256(path.read_bytes()).hexdigest()
+    return classifier
 
 
-def _read(path: Path, weights: bool = True) -> tuple[dict, dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()} if weights else {}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise FileError(f"{path.name} cannot be read as safetensors: {error}.") from error
     if metadata.get("format") != FORMAT:

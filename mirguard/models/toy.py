@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mirguard.models.bundled import NAME, NOTE, TITLE, WEIGHTS
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.log_mel_cnn import load_log_mel_cnn
 from mirguard.resources import resource
 
-NAME = "toy-instruments"
-TITLE = "Toy instruments"
-NOTE = (
-    "Tells ten synthetic instruments apart, having been trained on nothing but synthetic sounds: "
-    "what it says of recorded music means little."
-)
-WEIGHTS = ("models", "toy-instruments.safetensors")
+__all__ = ["NAME", "NOTE", "TITLE", "WEIGHTS", "load_toy"]
 
 
 def load_toy(path: Path | None = None) -> TorchClassifier:
