@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirguard.clip import Clip
-from mirguard.errors import MirguardError, UsageError
+from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.document import ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound
 
@@ -63,7 +63,13 @@ class Workshop:
     def load_model(self, name: str, job: Job) -> ModelFacts:
         from mirguard.models.catalogue import load_model
 
-        model = load_model(name, progress=lambda sentence, fraction=None: job.progress((sentence, fraction)))
+        def progress(sentence: str, fraction: float | None) -> None:
+            # No rest: what would be served in it needs a model too, and models are loaded one at a time.
+            if job.cancel.is_set():
+                raise Cancelled
+            job.progress((sentence, fraction))
+
+        model = load_model(name, progress)
         return ModelFacts(
             name=model.name,
             title=model.title or model.name,

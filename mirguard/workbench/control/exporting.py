@@ -41,9 +41,10 @@ class Exporting(QObject):
         entry = self._bench.document.current
         return entry is not None and entry.outcome is not None
 
-    def export(self, what: str, path: str | Path, subtype: str) -> bool:
-        """Ask for one file; False, with a message, where it cannot be written at all."""
-        entry = self._bench.document.current
+    def export(self, what: str, path: str | Path, subtype: str, entry: Entry | None = None) -> bool:
+        """Ask for one file of a clip's result (the clip on screen's, if none is named); False, with a message, where it
+        cannot be written at all."""
+        entry = entry or self._bench.document.current
         if entry is None or entry.outcome is None:
             self._bench.say("There is nothing to export yet; run an attack first.", WARNING)
             return False

@@ -72,6 +72,8 @@ class Picturing(QObject):
                 self._show(entry.key, side, sounds[side].samples)
             elif side not in sounds and not running:
                 self._clear(side)
+            elif side != ORIGINAL and document.run.last is None and side in self._shown:
+                self.stale.emit(side, True)  # of the run before; the first picture of this one is on its way
 
     def _clear(self, side: str) -> None:
         self._bench.pictures.forget(("Draw", side))

@@ -1,0 +1,143 @@
+"""The work behind every entry of the table of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QFileDialog
+
+from mirguard.workbench.bench import WARNING
+from mirguard.workbench.dialogs import sheets
+from mirguard.workbench.dialogs.export import ExportDialog
+from mirguard.workbench.pictures import SUFFIXES
+
+if TYPE_CHECKING:
+    from mirguard.workbench.window import Window
+
+
+class Deeds:
+    """Methods called like the deeds they do; `table` names them all."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+
+    def table(self) -> dict[str, Callable]:
+        """The work of every deed, for `make_actions`."""
+        window = self._window
+        listening, stack = window.listening, window.spectrograms.stack
+        return {
+            "open": self.open,
+            "open-folder": self.open_folder,
+            "demo": window.loading.open_demo,
+            "export": self.export,
+            "close-clip": self.close_clip,
+            "quit": window.close,
+            "run": window.attacking.run,
+            "cancel": self.cancel,
+            "live": self.live,
+            "reference": self.reference,
+            "play": listening.toggle,
+            "stop": listening.stop,
+            "loop": self.loop,
+            "loop-start": listening.set_loop_start,
+            "loop-end": listening.set_loop_end,
+            "start": listening.go_to_start,
+            "end": listening.go_to_end,
+            "swap": listening.swap,
+            "hear-original": lambda: listening.select_number(0),
+            "hear-adversarial": lambda: listening.select_number(1),
+            "hear-perturbation": lambda: listening.select_number(2),
+            "zoom-in": lambda: stack.zoom(2.0),
+            "zoom-out": lambda: stack.zoom(0.5),
+            "fit": stack.fit,
+            "page-left": lambda: stack.pan(-0.9),
+            "page-right": lambda: stack.pan(0.9),
+            "full-screen": self.full_screen,
+            "reset-layout": window.arrange,
+            "help": lambda: self.show(sheets.guide(window)),
+            "keys": lambda: self.show(sheets.key_sheet(window)),
+            "about": self.about,
+        }
+
+    def open(self) -> None:
+        patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        files, _ = QFileDialog.getOpenFileNames(
+            self._window, "Open", self._window.settings.folder("open"), f"Sound ({patterns});;All files (*)"
+        )
+        if files:
+            self._window.settings.set_folder("open", Path(files[0]).parent)
+            self._window.loading.open(files)
+
+    def open_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._window, "Open folder", self._window.settings.folder("open"))
+        if folder:
+            self._window.settings.set_folder("open", folder)
+            self._window.loading.open([folder])
+
+    def close_clip(self) -> None:
+        key = self._window.document.current_key
+        if key is not None:
+            self._window.document.remove(key)
+
+    def cancel(self) -> None:
+        """Esc: whatever takes long stops; with nothing to stop, messages go."""
+        window = self._window
+        if not window.attacking.cancel() and not window.detecting.cancel_building():
+            window.messages.clear()
+
+    def live(self, on: bool) -> None:
+        self._window.attacking.set_live(on)
+        self._window.designer.run_row.show_live(on)
+        self._window.actions_by_name["live"].setChecked(on)
+
+    def reference(self) -> None:
+        window = self._window
+        folder = QFileDialog.getExistingDirectory(window, "Folder of clean music", window.settings.folder("reference"))
+        if folder:
+            window.settings.set_folder("reference", folder)
+            window.detecting.build(folder)
+
+    def loop(self, on: bool) -> None:
+        listening, stack = self._window.listening, self._window.spectrograms.stack
+        if on != (listening.loop is not None):
+            listening.toggle_loop(stack.visible_times())
+        self._window.actions_by_name["loop"].setChecked(listening.loop is not None)
+
+    def full_screen(self, on: bool) -> None:
+        if on:
+            self._window.showFullScreen()
+        else:
+            self._window.showNormal()
+
+    def export(self) -> None:
+        """Ask where to, and show what the files are heard as."""
+        window = self._window
+        entry = window.document.current
+        if entry is None or entry.outcome is None:
+            window.bench.say("There is nothing to export yet; run an attack first.", WARNING)
+            return
+        source = entry.clip.source
+        folder = window.settings.folder("export") or str(source.parent if source else Path.home())
+        dialog = ExportDialog(entry, folder, window)
+
+        def wanted(what: str, path: str, subtype: str) -> None:
+            window.settings.set_folder("export", Path(path).parent)
+            if not window.exporting.export(what, path, subtype, entry):
+                dialog.refused(what)
+
+        dialog.wanted.connect(wanted)
+        window.exporting.exported.connect(dialog.show_result)
+        self.show(dialog)
+
+    def about(self) -> None:
+        from mirguard.models.fetch import data_folder
+
+        self.show(sheets.about(str(data_folder()), self._window))
+
+    def show(self, dialog: QDialog) -> None:
+        """A dialog beside which the window goes on living; it is gone when closed."""
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()

@@ -1,0 +1,1 @@
+"""Dialogs: exporting, the key sheet, help, and the details of what went wrong."""

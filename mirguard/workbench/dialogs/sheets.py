@@ -1,0 +1,122 @@
+"""The key sheet, the short guide, what the program is made of, and the details of a failure."""
+
+from __future__ import annotations
+
+import html
+import platform
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QTextBrowser, QVBoxLayout, QWidget
+
+from mirguard.workbench.actions import DEEDS, MENUS, key_text, plain
+from mirguard.workbench.panels.parts import named
+
+MOUSE = (
+    ("Wheel over a spectrogram", "Zoom in time"),
+    ("Ctrl + wheel", "Zoom in frequency"),
+    ("Shift + wheel, or drag", "Move through time"),
+    ("Click", "Put the playhead there"),
+    ("Shift + drag", "Choose a region and loop it"),
+    ("Double-click a slider", "Back to its default"),
+)
+
+GUIDE = """
+<h3>From a song to a result</h3>
+<ol>
+<li><b>Drop a song</b> on the window. The model listens and says what it hears.</li>
+<li><b>Design the attack</b>: which one, towards which label, and how large the perturbation may be. SNR and amplitude
+are two faces of one budget: move either.</li>
+<li><b>Run</b> it. Spectrograms, labels, loss and the detector's reading follow while it works; Esc stops it and keeps
+the best so far.</li>
+<li><b>Listen</b>: X switches between original and adversarial at the same position; 3 plays the perturbation alone, made
+louder by the stated gain.</li>
+<li><b>Read the detector</b>: does the adversarial sound lie where clean music lies? For a model of your own, build a
+reference from a folder of clean music first.</li>
+<li><b>Export</b>. Every file is read again and classified; only that result counts.</li>
+</ol>
+<p>A result is always that of the exported sound: clipped to full scale, rounded to the file's format and read again.
+SNR is 10·log<sub>10</sub>(Σx²/Σδ²) over all channels of the whole clip.</p>
+"""
+
+
+class Sheet(QDialog):
+    """A page of text to be read and closed."""
+
+    def __init__(self, title: str, body: str, parent: QWidget | None = None, size: tuple[int, int] = (560, 560)) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.resize(*size)
+        self.page = QTextBrowser()
+        self.page.setOpenExternalLinks(True)
+        self.page.setHtml(body)
+        named(self.page, title)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 14, 14, 12)
+        layout.addWidget(self.page)
+        layout.addWidget(buttons)
+
+
+def key_sheet(parent: QWidget | None = None) -> Sheet:
+    """All keys, in the order of the menus, and what the mouse does."""
+    parts = []
+    for title, names in MENUS:
+        rows = [(plain(DEEDS[name].text), key_text(name)) for name in names if name in DEEDS and DEEDS[name].keys]
+        if rows:
+            parts.append(_table(plain(title), rows))
+    parts.append(_table("Mouse", [(what, keys) for keys, what in MOUSE]))
+    return Sheet("Keys", "".join(parts), parent, (520, 640))
+
+
+def _table(title: str, rows: list[tuple[str, str]]) -> str:
+    lines = "".join(
+        f"<tr><td style='padding:2px 24px 2px 0'>{html.escape(what)}</td><td><b>{html.escape(keys)}</b></td></tr>"
+        for what, keys in rows
+    )
+    return f"<h3>{html.escape(title)}</h3><table>{lines}</table>"
+
+
+def guide(parent: QWidget | None = None) -> Sheet:
+    return Sheet("What this program does", GUIDE, parent)
+
+
+def about(data_folder: str, parent: QWidget | None = None) -> Sheet:
+    """Version, libraries and folders."""
+    import PySide6
+
+    from mirguard import __version__
+
+    rows = [
+        ("MIRGuard", __version__),
+        ("Python", platform.python_version()),
+        ("Qt for Python", PySide6.__version__),
+        ("System", platform.platform()),
+        ("Data folder", data_folder),
+    ]
+    return Sheet("About MIRGuard", _table("MIRGuard", rows), parent, (560, 300))
+
+
+class DetailsDialog(QDialog):
+    """What went wrong, to be copied into a report."""
+
+    def __init__(self, sentence: str, details: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Details")
+        self.resize(640, 420)
+        said = QLabel(sentence)
+        said.setWordWrap(True)
+        said.setTextFormat(Qt.TextFormat.PlainText)
+        self.text = QPlainTextEdit(details)
+        self.text.setReadOnly(True)
+        named(self.text, "Details")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(f"{sentence}\n\n{details}"))
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 14, 14, 12)
+        layout.addWidget(said)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(buttons)

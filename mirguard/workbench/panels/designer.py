@@ -1,0 +1,192 @@
+"""The attack designer: which model, which attack, towards which label, how large, how long; and how it goes."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QCompleter, QFormLayout, QVBoxLayout, QWidget
+
+from mirguard.attacks.catalogue import EPSILON
+from mirguard.workbench.document import Document
+from mirguard.workbench.panels.budget import BudgetBox
+from mirguard.workbench.panels.parameter_form import ParameterForm
+from mirguard.workbench.panels.parts import Content, Scroll, combo, label, label_width, named, silently
+from mirguard.workbench.panels.run_row import RunRow
+from mirguard.workbench.views.trace_plot import TracePlot
+
+ANY = "Any other label"
+
+
+class DesignerPanel(QWidget):
+    """Shows the document's design; asks for changes of it, for another model, for runs."""
+
+    model_chosen = Signal(str)
+    attack_chosen = Signal(str)
+    target_chosen = Signal(object)  # a label, None for untargeted
+    budget_changed = Signal(str, float)
+    value_changed = Signal(str, object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = combo("Model", "The classifier that is attacked", 14)
+        self.attack = combo("Attack", "How the perturbation is made", 14)
+        self.target = combo("Target", "The label to be heard instead; type to search", 14)
+        self._make_searchable(self.target)
+        self.model_note = label("", "muted", wrap=True)
+        self.attack_note = label("", "muted", wrap=True)
+        form = QFormLayout()
+        form.setHorizontalSpacing(10)
+        form.setVerticalSpacing(6)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for words, menu, note in (
+            ("Model", self.model, self.model_note),
+            ("Attack", self.attack, self.attack_note),
+            ("Target", self.target, None),
+        ):
+            text = label(words)
+            text.setMinimumWidth(label_width(text))
+            text.setBuddy(menu)
+            form.addRow(text, menu)
+            if note is not None:
+                form.addRow(note)
+        self.budget = BudgetBox(EPSILON)
+        self.parameters = ParameterForm()
+        self.trace = TracePlot("loss", "margin")
+        self.trace.setMaximumHeight(240)
+        self.run_row = RunRow()
+
+        self.settings = QWidget()
+        settings = QVBoxLayout(self.settings)
+        settings.setContentsMargins(0, 0, 0, 0)
+        settings.setSpacing(8)
+        settings.addLayout(form)
+        settings.addWidget(self.budget)
+        settings.addWidget(self.parameters)
+        inner = Content()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(10, 10, 10, 6)
+        column.setSpacing(8)
+        column.addWidget(self.settings)
+        column.addWidget(self.trace, 1)
+        column.addStretch(0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(Scroll(inner, "Attack settings"), 1)
+        layout.addWidget(self.run_row)
+        self.setMinimumHeight(200)
+
+        self.model.activated.connect(lambda: self.model_chosen.emit(self.model.currentData()))
+        self.attack.activated.connect(lambda: self.attack_chosen.emit(self.attack.currentData()))
+        self.target.activated.connect(lambda: self.target_chosen.emit(self.target.currentData()))
+        self.budget.changed.connect(self.budget_changed)
+        self.parameters.changed.connect(self.value_changed)
+        self._models: tuple = ()
+        self._labels: tuple[str, ...] | None = None
+        self._shown_trace: object | None = None
+        self._traced, self._fooled = 0, False
+
+    def sizeHint(self) -> QSize:
+        return QSize(340, 640)
+
+    def _make_searchable(self, menu: QComboBox) -> None:
+        menu.setEditable(True)
+        menu.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        menu.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        completer = menu.completer()
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        named(menu.lineEdit(), "Target label", "Type to search")
+        menu.lineEdit().editingFinished.connect(self._finish_target)
+
+    def _finish_target(self) -> None:
+        """Words that are no label go back to what was chosen."""
+        index = self.target.findText(self.target.lineEdit().text(), Qt.MatchFlag.MatchFixedString)
+        if index < 0:
+            self.target.lineEdit().setText(self.target.itemText(self.target.currentIndex()))
+        elif index != self.target.currentIndex():
+            self.target.setCurrentIndex(index)
+            self.target_chosen.emit(self.target.currentData())
+
+    # --- what is shown ---
+
+    def show_models(self, document: Document) -> None:
+        """The models there are, and which one is in use."""
+        chosen = document.model.name if document.model else None
+        known = [(info.name, _words(info)) for info in document.models]
+        if document.model is not None and chosen not in {name for name, _ in known}:
+            known.append((chosen, document.model.title))
+        if known != self._models:
+            self._models = known
+            self.model.clear()
+            for name, words in known:
+                self.model.addItem(words, name)
+        silently(self.model, self.model.setCurrentIndex, self.model.findData(chosen))
+        self.model.setPlaceholderText("Loading …")
+        facts = document.model
+        about = facts.note if facts is not None else document.model_state
+        self.model_note.setText(about)
+        self.model_note.setVisible(bool(about))
+        labels = facts.labels if facts is not None else None
+        if labels != self._labels:
+            self._labels = labels
+            self.target.blockSignals(True)
+            self.target.clear()
+            self.target.addItem(ANY, None)
+            for word in labels or ():
+                self.target.addItem(word, word)
+            self.target.blockSignals(False)
+
+    def show_design(self, document: Document) -> None:
+        design, entry = document.design, document.current
+        if self.attack.count() != len(document.attacks):
+            self.attack.clear()
+            for attack in document.attacks:
+                self.attack.addItem(attack.title, attack.name)
+        silently(self.attack, self.attack.setCurrentIndex, self.attack.findData(design.attack))
+        declared = design.declaration
+        self.attack_note.setText(f"{declared.help} {declared.reference}.")
+        place = 0 if design.target is None else max(0, self.target.findData(design.target))
+        silently(self.target, self.target.setCurrentIndex, place)
+        self.target.lineEdit().setCursorPosition(0)
+        self.budget.show_budget(design, None if entry is None else entry.rms)
+        own = tuple(parameter for parameter in declared.parameters if parameter.name != "epsilon")
+        self.parameters.show_parameters(own, design.values, design.resolved(0.1 if entry is None else entry.rms))
+
+    def show_run(self, document: Document) -> None:
+        """Settings stay free while an attack runs: a change counts for the next run."""
+        self.run_row.show_run(document)
+        self.model.setEnabled(document.run is None)
+        self._show_trace(document)
+
+    def show_progress(self, document: Document) -> None:
+        self.run_row.show_run(document)
+        self._show_trace(document)
+
+    def _show_trace(self, document: Document) -> None:
+        entry = document.current
+        if document.run is not None and (entry is None or document.run.key == entry.key):
+            source = document.run
+        else:
+            source = entry
+        points = [] if source is None else source.trace
+        if source is not self._shown_trace or len(points) < self._traced:
+            self._shown_trace, self._traced, self._fooled = source, 0, False
+            self.trace.reset()
+        for number in range(self._traced, len(points)):
+            loss, margin, _snr = points[number]
+            self.trace.append(number + 1, loss=_number(loss), margin=_number(margin))
+            if margin > 0 and not self._fooled:
+                self._fooled = True
+                self.trace.mark(number + 1, "fooled")
+        self._traced = len(points)
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _words(info) -> str:
+    """A model's entry in the menu; one that has to be fetched first says so."""
+    title = info.title or info.name
+    return title if info.state == "ready" else f"{title} ({info.state})"

@@ -1,0 +1,122 @@
+"""What the model hears before and after the attack, and the figures of the result."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from mirguard.workbench.document import Document, Entry, Run
+from mirguard.workbench.panels.parts import Content, Scroll, label, set_role
+from mirguard.workbench.views.formats import format_figures, format_number
+from mirguard.workbench.views.label_bars import LabelBars
+
+SHOWN = 50
+
+
+class LabelsPanel(QWidget):
+    """Bars before → after; below them whether the exported sound still does it, and what it cost."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.bars = LabelBars()
+        self.verdict = label("", "heading", wrap=True)
+        self.figures = label("", "muted", wrap=True)
+        inner = Content()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(10, 6, 10, 8)
+        layout.setSpacing(4)
+        layout.addWidget(self.bars, 1)
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.figures)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(Scroll(inner, "Labels"))
+        self.setMinimumHeight(120)
+
+    def show_labels(self, document: Document) -> None:
+        entry = document.current
+        run = document.run if entry is not None and document.run and document.run.key == entry.key else None
+        target = document.design.target
+        if entry is None or entry.decision is None:
+            self.bars.set_empty_text(_absent(document, entry))
+            self.bars.set_readings(None)
+            self._say("", "", "")
+            return
+        after = None
+        if run is not None and run.last is not None:
+            after = run.last.decision.top(SHOWN)
+        elif run is None and entry.outcome is not None:
+            after = entry.outcome.exported.decision.top(SHOWN)
+        self.bars.set_readings(entry.decision.top(SHOWN), after, target)
+        self.bars.set_stale(run is None and document.stale(entry))
+        if run is not None:
+            self._say_run(run)
+        elif entry.outcome is not None:
+            self._say_outcome(entry, document.stale(entry))
+        else:
+            self._say("", "", "")
+
+    def _say_run(self, run: Run) -> None:
+        if run.last is None:
+            self._say("Attacking …", "", "")
+            return
+        last = run.last
+        verdict = "Fooled, before export" if last.success else "Not fooled yet"
+        self._say(
+            verdict,
+            "good" if last.success else "",
+            f"margin {format_number(last.margin, 2)} logits · SNR {decibels(last.snr_db)} · "
+            f"{counted(last.gradients, 'gradient')}",
+        )
+
+    def _say_outcome(self, entry: Entry, stale: bool) -> None:
+        outcome = entry.outcome
+        windows = len(outcome.clean.windows)
+        label_now = outcome.exported.decision.label
+        if outcome.success:
+            verdict, role = f"The exported sound is heard as {label_now}", "good"
+        elif outcome.adversarial.label != outcome.clean.label:
+            verdict, role = "Does not survive export", "warning"
+        else:
+            verdict, role = "The model is not fooled", "danger"
+        if outcome.status == "cancelled":
+            verdict = f"Cancelled. {verdict}"
+        if stale:
+            verdict, role = f"{verdict} (settings changed: run again)", "warning"
+        figures = [
+            f"SNR {decibels(outcome.snr_db)}",
+            f"L∞ {format_figures(outcome.linf)}",
+            f"{outcome.windows_flipped} of {counted(windows, 'window')} flipped",
+            counted(outcome.gradients, "gradient"),
+            f"{outcome.seconds:.1f} s",
+            outcome.experiment.subtype.replace("PCM_", "") + (" bit" if "PCM" in outcome.experiment.subtype else ""),
+        ]
+        self._say(verdict, role, " · ".join(figures))
+
+    def _say(self, verdict: str, role: str, figures: str) -> None:
+        self.verdict.setText(verdict)
+        self.verdict.setVisible(bool(verdict))
+        set_role(self.verdict, role or "heading")
+        self.figures.setText(figures)
+        self.figures.setVisible(bool(figures))
+
+
+def _absent(document: Document, entry: Entry | None) -> str:
+    if entry is None:
+        return "The model's labels appear here"
+    if entry.trouble:
+        return entry.trouble
+    return "Listening …" if document.model is not None else document.model_state
+
+
+def decibels(value: float | None) -> str:
+    if value is None:
+        return "none (silent)"
+    if math.isinf(value):
+        return "∞ dB"
+    return f"{format_number(value, 1)} dB"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,189 @@
+"""Sliders, menus and boxes made from the declarations of an attack's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from mirguard.parameters import Parameter
+from mirguard.workbench.panels.parts import check, combo, field_width, keyboard_only, label, label_width, named, silently
+from mirguard.workbench.views.level_slider import LevelSlider
+
+# What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
+WORDS = {"l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)"}
+
+
+class ParameterForm(QWidget):
+    """One row per parameter; those declared advanced fold away. `changed` carries a name and a value, None for "as
+    declared"."""
+
+    changed = Signal(str, object)
+    committed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._declared: tuple[Parameter, ...] = ()
+        self.rows: dict[str, QWidget] = {}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(6)
+        self._plain, self._folded = self._group(), self._group()
+        self.more = QToolButton()
+        self.more.setText("More settings")
+        self.more.setCheckable(True)
+        keyboard_only(named(self.more, "More settings", "Show or hide what seldom needs to be changed"))
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.toggled.connect(self._fold)
+        self._layout.addWidget(self._plain)
+        self._layout.addWidget(self.more)
+        self._layout.addWidget(self._folded)
+        self._folded.hide()
+
+    def _fold(self, shown: bool) -> None:
+        self._folded.setVisible(shown)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    @staticmethod
+    def _group() -> QWidget:
+        group = QWidget()
+        layout = QVBoxLayout(group)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        return group
+
+    def show_parameters(self, declared: tuple[Parameter, ...], given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Rows for these parameters: `given` is what a person set, `values` every value that counts."""
+        if declared != self._declared:
+            self._build(declared, values)
+        for parameter in declared:
+            row = self.rows[parameter.name]
+            with QSignalBlocker(row):
+                row.show_value(values[parameter.name], parameter.name in given)
+
+    def _build(self, declared: tuple[Parameter, ...], values: Mapping[str, Any]) -> None:
+        for row in self.rows.values():
+            row.setParent(None)
+            row.deleteLater()
+        self.rows = {}
+        self._declared = declared
+        for parameter in declared:
+            row = make_row(parameter, values[parameter.name])
+            row.changed.connect(lambda value, name=parameter.name: self.changed.emit(name, value))
+            row.committed.connect(self.committed)
+            self.rows[parameter.name] = row
+            (self._folded if parameter.advanced else self._plain).layout().addWidget(row)
+        self.more.setVisible(any(parameter.advanced for parameter in declared))
+        self._plain.setVisible(any(not parameter.advanced for parameter in declared))
+
+
+class Row(QWidget):
+    """One parameter; None stands for "as declared"."""
+
+    changed = Signal(object)
+    committed = Signal()
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__()
+        self.parameter = parameter
+        self.line = QHBoxLayout(self)
+        self.line.setContentsMargins(0, 0, 0, 0)
+        self.line.setSpacing(6)
+
+    def show_value(self, value: Any, given: bool) -> None:
+        raise NotImplementedError
+
+    def say(self, value: Any) -> None:
+        self.changed.emit(value)
+        self.committed.emit()
+
+
+class SliderRow(Row):
+    """A number; where its default follows other values, with a box that lets it follow them."""
+
+    def __init__(self, parameter: Parameter, value: float) -> None:
+        super().__init__(parameter)
+        low, high = HANDY.get(parameter.name, (parameter.minimum, parameter.maximum))
+        # Amplitudes say their unit in words, which is too long for a field.
+        amplitude = parameter.unit == "of full scale"
+        self.slider = LevelSlider(
+            parameter.title,
+            low,
+            high,
+            value,
+            scale=parameter.scale,
+            unit="" if amplitude else parameter.unit,
+            about=parameter.help,
+            integer=parameter.kind is int,
+        )
+        self.slider.field.setFixedWidth(max(field_width(self), self.slider.field.width() if parameter.unit else 0))
+        self.line.addWidget(self.slider, 1)
+        self.auto = None
+        if callable(parameter.default):
+            self.auto = QToolButton()
+            self.auto.setText("Auto")
+            self.auto.setCheckable(True)
+            keyboard_only(named(self.auto, f"{parameter.title}, automatic", "Let it follow the other settings"))
+            self.auto.clicked.connect(lambda on: self.say(None if on else self.slider.value()))
+            # In the label's own line, at its end: fields of all rows keep one edge.
+            self.slider.layout().addWidget(self.auto, 0, 0, RIGHT)
+        self.slider.valueChanged.connect(self._slid)
+        self.slider.committed.connect(lambda _value: None if self.signalsBlocked() else self.committed.emit())
+
+    def show_value(self, value: float, given: bool) -> None:
+        with QSignalBlocker(self.slider):
+            self.slider.set_value(value)
+        if self.auto is not None:
+            check(self.auto, not given)
+
+    def _slid(self, value: float) -> None:
+        self.changed.emit(int(value) if self.parameter.kind is int else value)
+
+
+class ChoiceRow(Row):
+    """One of a few words."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.menu: QComboBox = combo(parameter.title, parameter.help)
+        for choice in parameter.choices:
+            self.menu.addItem(WORDS.get(choice, choice.replace("-", " ").capitalize()), choice)
+        text = label(parameter.title)
+        text.setToolTip(parameter.help)
+        text.setBuddy(self.menu)
+        text.setMinimumWidth(label_width(self))
+        self.line.setSpacing(10)
+        self.line.addWidget(text)
+        self.line.addWidget(self.menu, 1)
+        self.menu.activated.connect(lambda: self.say(self.menu.currentData()))
+
+    def show_value(self, value: str, given: bool) -> None:
+        silently(self.menu, self.menu.setCurrentIndex, self.menu.findData(value))
+
+
+class SwitchRow(Row):
+    """Yes or no."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.box = QCheckBox(parameter.title)
+        keyboard_only(named(self.box, parameter.title, parameter.help))
+        self.line.addWidget(self.box, 1)
+        self.box.clicked.connect(self.say)
+
+    def show_value(self, value: bool, given: bool) -> None:
+        check(self.box, bool(value))
+
+
+def make_row(parameter: Parameter, value: Any) -> Row:
+    """The row that suits a declaration."""
+    if parameter.choices:
+        return ChoiceRow(parameter)
+    if parameter.kind is bool:
+        return SwitchRow(parameter)
+    return SliderRow(parameter, value)

@@ -1,0 +1,150 @@
+"""Small parts that all panels are made of, each with its accessible name."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from mirguard.workbench.theme import bind_icon
+
+
+def named(widget: QWidget, name: str, help: str = "") -> QWidget:
+    """The widget with a name for screen readers, and a tool tip."""
+    widget.setAccessibleName(name)
+    if help:
+        widget.setAccessibleDescription(help)
+        widget.setToolTip(help)
+    return widget
+
+
+def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
+    """A line of text; `role` is "muted", "heading", "good", "warning" or "danger"."""
+    made = _Wrapped(text) if wrap else QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    if role:
+        made.setProperty("role", role)
+    return made
+
+
+class _Wrapped(QLabel):
+    """Text in as many lines as the width there is makes of it, and no more: Qt's own asks for the height that it would
+    need in a narrow column."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(40, self.fontMetrics().height())
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """Change the role of a label; the style sheet follows."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def keyboard_only(widget: QWidget) -> QWidget:
+    """Focus comes with Tab and not with the mouse, so that after a click Space and letters still belong to the window."""
+    widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return widget
+
+
+def tool_button(icon: str, name: str, help: str = "", checkable: bool = False) -> QToolButton:
+    made = QToolButton()
+    bind_icon(made, icon)
+    made.setCheckable(checkable)
+    keyboard_only(made)
+    return named(made, name, help or name)
+
+
+def push_button(text: str, icon: str = "", help: str = "", primary: bool = False) -> QPushButton:
+    made = QPushButton(text)
+    if primary:
+        made.setProperty("primary", True)
+    if icon:
+        bind_icon(made, icon, "accent_text" if primary else "text")
+    keyboard_only(made)
+    return named(made, text.replace("&", "").removesuffix("…").strip(), help)
+
+
+def combo(name: str, help: str = "", letters: int = 8) -> QComboBox:
+    """A menu that may be narrower than its longest entry and does not turn with the wheel that scrolls the panel."""
+    made = _QuietCombo()
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(letters)
+    keyboard_only(made)
+    return named(made, name, help)
+
+
+class _QuietCombo(QComboBox):
+    def wheelEvent(self, event) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class Content(QWidget):
+    """What a Scroll shows. It asks for the height that its parts need at the least, not for the one they would like:
+    pictures give way before anything has to be scrolled."""
+
+    def heightForWidth(self, width: int) -> int:
+        return self.layout().totalMinimumHeightForWidth(width)
+
+
+class Scroll(QScrollArea):
+    """Content that scrolls up and down when there is less room than it needs, and is never wider than the room there is."""
+
+    def __init__(self, content: QWidget, name: str) -> None:
+        super().__init__()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setAutoFillBackground(False)
+        content.setAutoFillBackground(False)
+        named(self, name)
+
+    def minimumSizeHint(self):
+        hint = super().minimumSizeHint()
+        hint.setWidth(self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+        return hint
+
+
+def field_width(widget: QWidget) -> int:
+    """One width for all number fields of a panel, enough for "0.0000123" and its arrows."""
+    return widget.fontMetrics().horizontalAdvance("0.0000123") + 48
+
+
+def label_width(widget: QWidget) -> int:
+    """One width for the words before a menu, so that menus begin at one line."""
+    return widget.fontMetrics().horizontalAdvance("Target") + 8
+
+
+def silently(widget: QWidget, change, *arguments) -> None:
+    """Change a widget without its saying so."""
+    blocked = widget.blockSignals(True)
+    change(*arguments)
+    widget.blockSignals(blocked)
+
+
+def check(button: QAbstractButton, on: bool) -> None:
+    """Check or uncheck without a signal."""
+    silently(button, button.setChecked, on)

@@ -1,0 +1,101 @@
+"""Run and cancel, how far it is, and how long it will take."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from mirguard.workbench.actions import tip
+from mirguard.workbench.document import Document, Run
+from mirguard.workbench.panels.parts import check, label, named, push_button, set_role
+
+
+class RunRow(QWidget):
+    """Always in sight below the designer's settings."""
+
+    run_wanted = Signal()
+    cancel_wanted = Signal()
+    live_chosen = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run_button = push_button("Run", "run", tip("run"), primary=True)
+        self.cancel_button = push_button("Cancel", "cancel", tip("cancel"))
+        self.live = push_button("Live", "", tip("live"))
+        self.live.setCheckable(True)
+        self.progress = QProgressBar()
+        named(self.progress, "Progress of the attack")
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.state = label("", "muted")
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        buttons.addWidget(self.live)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 6, 10, 8)
+        layout.setSpacing(6)
+        layout.addLayout(buttons)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.state)
+        self.run_button.clicked.connect(self.run_wanted)
+        self.cancel_button.clicked.connect(self.cancel_wanted)
+        self.live.clicked.connect(self.live_chosen)
+
+    def show_run(self, document: Document) -> None:
+        run, entry = document.run, document.current
+        self.run_button.setEnabled(run is None and entry is not None and document.model is not None)
+        self.cancel_button.setEnabled(run is not None)
+        if run is None:
+            stale = entry is not None and document.stale(entry)
+            finished = entry is not None and entry.outcome is not None and not stale
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(1000 if finished else 0)
+            self.state.setText(idle_words(document))
+            set_role(self.state, "warning" if stale else "muted")
+            return
+        fraction = run.fraction
+        self.progress.setRange(0, 0 if fraction is None else 1000)
+        self.progress.setValue(round(1000 * (fraction or 0.0)))
+        self.state.setText(words(run))
+        set_role(self.state, "muted")
+
+    def show_live(self, on: bool) -> None:
+        check(self.live, on)
+
+
+def idle_words(document: Document) -> str:
+    """What there is to do while nothing runs."""
+    entry = document.current
+    if document.model is None:
+        return document.model_state
+    if entry is None:
+        return "Load a clip to attack"
+    if entry.outcome is None:
+        return "Ready"
+    if document.stale(entry):
+        return "Settings changed: run again"
+    return f"Done: {entry.outcome.gradients} gradients in {entry.outcome.seconds:.1f} s"
+
+
+def words(run: Run) -> str:
+    """How far an attack is: "12 of 40 gradients · about 3 s left"."""
+    if run.stopped:
+        return "Cancelled; measuring what was reached …"
+    if run.cancelling:
+        return "Cancelling …"
+    if run.last is None:
+        return "Starting …"
+    total = f" of {run.last.total}" if run.last.total else ""
+    left = run.seconds_left
+    estimate = "" if left is None else f" · about {duration(left)} left"
+    return f"{run.last.gradients}{total} gradients{estimate}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds or minutes, as people say them."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min"

@@ -1,0 +1,217 @@
+"""The main window: panels in docks, menus, status bar, messages. It shows the document and computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QSizePolicy, QTabWidget
+
+from mirguard.analysis.spectrogram import SpectrogramSettings
+from mirguard.errors import UsageError
+from mirguard.playback.player import Player
+from mirguard.workbench import layout
+from mirguard.workbench.actions import KeyManners, fill_menus, make_actions
+from mirguard.workbench.bench import Bench
+from mirguard.workbench.control.attacking import Attacking
+from mirguard.workbench.control.detecting import Detecting
+from mirguard.workbench.control.exporting import Exporting
+from mirguard.workbench.control.listening import Listening
+from mirguard.workbench.control.loading import Loading
+from mirguard.workbench.control.modelling import Modelling
+from mirguard.workbench.control.picturing import Picturing
+from mirguard.workbench.deeds import Deeds
+from mirguard.workbench.messages import Messages
+from mirguard.workbench.panels.clips import ClipsPanel
+from mirguard.workbench.panels.designer import DesignerPanel
+from mirguard.workbench.panels.detectors import DetectorsPanel
+from mirguard.workbench.panels.labels import LabelsPanel
+from mirguard.workbench.panels.parts import named
+from mirguard.workbench.panels.playback import PlaybackPanel
+from mirguard.workbench.panels.spectrograms import SpectrogramsPanel
+from mirguard.workbench.settings import Settings
+from mirguard.workbench.theme import THEMES, app_icon, apply_theme, notifier
+from mirguard.workbench.wiring import wire
+
+SIZE = QSize(1600, 1000)
+SMALLEST = QSize(960, 620)
+SHOWN_PERCENT = 0.92  # of a screen that is smaller than SIZE
+
+
+class Window(QMainWindow):
+    """Made once. `start` begins the work behind it, so that it can be on the screen before."""
+
+    def __init__(self, settings: Settings | None = None, player: Player | None = None) -> None:
+        super().__init__()
+        self.settings = settings or Settings()
+        self.bench = Bench(player, self)
+        self.document = self.bench.document
+        self.loading = Loading(self.bench, self.settings)
+        self.modelling = Modelling(self.bench, self.settings, self)
+        self.picturing = Picturing(self.bench, self)
+        self.listening = Listening(self.bench, self.settings, self)
+        self.attacking = Attacking(self.bench, self)
+        self.detecting = Detecting(self.bench, self)
+        self.exporting = Exporting(self.bench, self)
+
+        self.clips = ClipsPanel()
+        self.labels = LabelsPanel()
+        self.detectors = DetectorsPanel()
+        self.spectrograms = SpectrogramsPanel(self._kept_spectrogram_settings())
+        self.designer = DesignerPanel()
+        self.playback = PlaybackPanel()
+        panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
+        self.docks = layout.make_docks(self, panels)
+        self.messages = Messages(self)
+        self.deeds = Deeds(self)
+        self._build_frame()
+        self.actions_by_name = make_actions(self, self.deeds.table())
+        self._build_menus()
+        self.manners = KeyManners(self)
+        QApplication.instance().installEventFilter(self.manners)
+        wire(self)
+        self.setAcceptDrops(True)
+        self._restore()
+
+    def start(self, files: list[str] | None = None, model: str | None = None) -> None:
+        """Load the model and the files named; look for sound devices."""
+        self.modelling.start(model)
+        self.listening.find_devices()
+        if files:
+            self.loading.open(files)
+
+    def start_soon(self, files: list[str] | None = None, model: str | None = None) -> None:
+        """The same once the window has been painted."""
+        QTimer.singleShot(0, self, lambda: self.start(files, model))
+
+    # --- the frame ---
+
+    def _build_frame(self) -> None:
+        self.setObjectName("workbench")
+        self.setWindowIcon(app_icon())
+        self.setMinimumSize(SMALLEST)
+        self.setDockOptions(
+            QMainWindow.DockOption.AllowNestedDocks
+            | QMainWindow.DockOption.AllowTabbedDocks
+            | QMainWindow.DockOption.AnimatedDocks
+        )
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        bar = self.statusBar()
+        bar.setSizeGripEnabled(False)
+        self.status = QLabel()
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        named(self.status, "Status")
+        self.busy = QProgressBar()
+        self.busy.setFixedSize(130, 8)
+        self.busy.setTextVisible(False)
+        named(self.busy, "Progress")
+        self.busy.hide()
+        self.model_status, self.device_status = QLabel(), QLabel()
+        named(self.model_status, "Model in use")
+        named(self.device_status, "Sound device in use")
+        bar.addWidget(self.status, 1)
+        for part in (self.busy, self.model_status, self.device_status):
+            part.setContentsMargins(8, 0, 8, 0)
+            bar.addPermanentWidget(part)
+        self.show_title()
+
+    def _build_menus(self) -> None:
+        self.recent_menu = QMenu("Open &recent", self)
+        self.recent_menu.aboutToShow.connect(self._fill_recent)
+        theme_menu = QMenu("&Theme", self)
+        group = QActionGroup(self)
+        for name in THEMES:
+            action = QAction({"system": "As the desktop"}.get(name, name.capitalize()), self)
+            action.setCheckable(True)
+            action.setChecked(name == self.settings.theme)
+            action.triggered.connect(lambda _checked=False, name=name: self.set_theme(name))
+            group.addAction(action)
+            theme_menu.addAction(action)
+        panels_menu = QMenu("&Panels", self)
+        for dock in self.docks.values():
+            panels_menu.addAction(dock.toggleViewAction())
+        submenus = {"recent": self.recent_menu, "theme": theme_menu, "panels": panels_menu}
+        fill_menus(self, self.actions_by_name, submenus)
+
+    def _fill_recent(self) -> None:
+        self.recent_menu.clear()
+        for path in self.settings.recent:
+            action = self.recent_menu.addAction(path.name)
+            action.setToolTip(str(path))
+            action.triggered.connect(lambda _checked=False, path=path: self.loading.open([path]))
+        if self.recent_menu.isEmpty():
+            self.recent_menu.addAction("No files yet").setEnabled(False)
+        else:
+            self.recent_menu.addSeparator()
+            self.recent_menu.addAction("Clear the list").triggered.connect(self.settings.clear_recent)
+
+    def show_title(self) -> None:
+        entry = self.document.current
+        self.setWindowTitle(f"{entry.name} · MIRGuard" if entry else "MIRGuard")
+
+    def set_theme(self, name: str) -> None:
+        self.settings.theme = name
+        apply_theme(QApplication.instance(), name)
+
+    def _kept_spectrogram_settings(self) -> SpectrogramSettings:
+        plain = SpectrogramSettings()
+        kept = {
+            name: self.settings.spectrogram(name, getattr(plain, name))
+            for name in ("scale", "colours", "floor_db", "ceiling_db")
+        }
+        try:
+            return SpectrogramSettings(**kept)
+        except UsageError:
+            return plain
+
+    # --- size and docks between starts ---
+
+    def arrange(self) -> None:
+        """Every panel in the place where it began."""
+        layout.arrange(self, self.docks, self.width(), self.height())
+
+    def _restore(self) -> None:
+        geometry: QByteArray = self.settings.geometry
+        if geometry.isEmpty() or not self.restoreGeometry(geometry):
+            room = self.screen().availableGeometry().size()
+            fits = room.width() >= SIZE.width() and room.height() >= SIZE.height()
+            self.resize(SIZE if fits else (room * SHOWN_PERCENT).boundedTo(SIZE).expandedTo(SMALLEST))
+        docks: QByteArray = self.settings.docks
+        self.arrange()
+        if not docks.isEmpty():
+            self.restoreState(docks)
+            self._arranged = True
+        else:
+            # Once more when the window has the size that it really gets.
+            self._arranged = False
+
+    def showEvent(self, event: QEvent) -> None:
+        super().showEvent(event)
+        if not self._arranged:
+            self._arranged = True
+            QTimer.singleShot(0, self, self.arrange)
+
+    # --- files dropped ---
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.loading.open(paths)
+
+    # --- the end ---
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self.isFullScreen():
+            self.settings.geometry = self.saveGeometry()
+        self.settings.docks = self.saveState()
+        self.settings.sync()
+        QApplication.instance().removeEventFilter(self.manners)
+        notifier().changed.disconnect(self.playback.restyle)
+        self.bench.close()
+        event.accept()

@@ -1,0 +1,196 @@
+"""What leads where: panels' wishes to controllers, the document's changes to panels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mirguard.errors import UsageError
+from mirguard.workbench.bench import ERROR
+from mirguard.workbench.dialogs.sheets import DetailsDialog
+from mirguard.workbench.document import ADVERSARIAL, PERTURBATION
+from mirguard.workbench.theme import notifier
+
+if TYPE_CHECKING:
+    from mirguard.workbench.window import Window
+
+
+def wire(window: Window) -> None:
+    """Connect everything; panels, controllers and actions are there already."""
+    _wishes(window)
+    _news(window)
+    _sound(window)
+    _pictures(window)
+    for topic, callbacks in _shown(window).items():
+        window.document.watch(topic, *callbacks)
+    for show in (window.clips.show_clips, window.labels.show_labels, window.detectors.show_readings):
+        show(window.document)
+    window.designer.show_models(window.document)
+    window.designer.show_design(window.document)
+    window.designer.show_run(window.document)
+    window.document.set_fpr(window.settings.fpr)
+    window.detectors.show_fpr(window.document)
+    _enable(window)
+
+
+def _wishes(window: Window) -> None:
+    document, clips, designer = window.document, window.clips, window.designer
+    clips.chosen.connect(document.choose)
+    clips.removed.connect(document.remove)
+    clips.open_wanted.connect(window.deeds.open)
+    clips.demo_wanted.connect(window.loading.open_demo)
+
+    designer.model_chosen.connect(window.modelling.choose)
+    designer.attack_chosen.connect(lambda name: document.change_design(attack=name))
+    designer.target_chosen.connect(lambda label: document.change_design(target=label))
+    designer.budget_changed.connect(lambda held, level: document.change_design(held=held, level=level))
+    designer.value_changed.connect(document.set_value)
+    designer.run_row.run_wanted.connect(window.attacking.run)
+    designer.run_row.cancel_wanted.connect(window.attacking.cancel)
+    designer.run_row.live_chosen.connect(window.deeds.live)
+
+    window.detectors.fpr_chosen.connect(lambda fpr: _set_fpr(window, fpr))
+    window.detectors.reference_wanted.connect(window.deeds.reference)
+    window.detectors.cancel_wanted.connect(window.detecting.cancel_building)
+
+
+def _set_fpr(window: Window, fpr: float) -> None:
+    try:
+        window.document.set_fpr(fpr)
+    except UsageError as error:
+        window.bench.say(str(error), ERROR)
+    window.settings.fpr = window.document.fpr
+
+
+def _news(window: Window) -> None:
+    window.bench.said.connect(window.messages.say)
+    window.messages.details_wanted.connect(
+        lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
+    )
+    window.modelling.loading.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
+    window.detecting.building.connect(window.detectors.show_building)
+
+
+def _show_busy(window: Window, sentence: str, fraction: float | None) -> None:
+    window.status.setText(sentence)
+    window.busy.setVisible(bool(sentence))
+    window.busy.setRange(0, 0 if fraction is None else 1000)
+    window.busy.setValue(round(1000 * (fraction or 0.0)))
+
+
+def _sound(window: Window) -> None:
+    listening, panel, player = window.listening, window.playback, window.bench.player
+    panel.play_wanted.connect(listening.toggle)
+    panel.stop_wanted.connect(listening.stop)
+    panel.loop_wanted.connect(window.deeds.loop)
+    panel.source_chosen.connect(listening.select)
+    panel.gain_chosen.connect(listening.set_gain)
+    panel.gain_suggestion_wanted.connect(listening.suggest_gain)
+    panel.volume_chosen.connect(listening.set_volume)
+    panel.device_chosen.connect(listening.set_device)
+    panel.rescan_wanted.connect(listening.rescan)
+    listening.devices_found.connect(lambda names: panel.set_devices(names, player.device))
+    notifier().changed.connect(panel.restyle)
+
+    def moved(seconds: float) -> None:
+        there = window.document.current is not None
+        panel.show_position(seconds if there else 0.0, player.duration if there else 0.0)
+        window.spectrograms.show_playhead(seconds if there else None)
+
+    def changed() -> None:
+        panel.show_player(player, listening.names, listening.gain_is_suggested)
+        loop = player.loop if window.document.current is not None else None
+        window.spectrograms.show_loop(loop)
+        window.actions_by_name["loop"].setChecked(loop is not None)
+        limited = " · limited" if player.limiting else ""
+        window.device_status.setText(f"{player.output or 'Sound off'}{limited}")
+        _enable(window)
+
+    listening.moved.connect(moved)
+    listening.changed.connect(changed)
+    changed()
+
+
+def _pictures(window: Window) -> None:
+    panel, picturing = window.spectrograms, window.picturing
+    panel.seek_wanted.connect(window.listening.seek)
+    panel.loop_chosen.connect(window.listening.set_loop)
+    panel.window_chosen.connect(picturing.set_window)
+    panel.settings_changed.connect(lambda settings: _keep_spectrogram(window, settings))
+    picturing.pictured.connect(panel.show_picture)
+    picturing.stale.connect(panel.stack.set_stale)
+    picturing.outlined.connect(panel.show_outline)
+    picturing.sounded.connect(window.listening.put)
+
+
+def _keep_spectrogram(window: Window, settings) -> None:
+    for name in ("scale", "colours", "floor_db", "ceiling_db"):
+        window.settings.set_spectrogram(name, getattr(settings, name))
+
+
+def _shown(window: Window) -> dict[str, tuple]:
+    """By topic of the document, what has to be shown again."""
+    document = window.document
+
+    def with_document(*shows):
+        return tuple(lambda show=show: show(document) for show in shows)
+
+    clips, labels = window.clips.show_clips, window.labels.show_labels
+    readings, design = window.detectors.show_readings, window.designer.show_design
+    models, run, progress = window.designer.show_models, window.designer.show_run, window.designer.show_progress
+
+    def frame() -> None:
+        _enable(window)
+        model = document.model
+        window.model_status.setText(model.title if model else "")
+        window.show_title()
+        _waiting(window)
+
+    return {
+        "clips": (*with_document(clips), frame),
+        "current": (*with_document(clips, labels, design, readings, run), frame),
+        "labels": with_document(clips, labels),
+        "models": with_document(models),
+        "model": (*with_document(models, design, clips, labels, readings, run), frame),
+        "design": (*with_document(design, run, labels, readings), frame),
+        "run": (*with_document(run, labels, readings), frame),
+        "live": with_document(progress, labels),
+        "outcome": (*with_document(clips, labels, run, readings), frame),
+        "readings": with_document(readings),
+        "reference": with_document(readings),
+        "fpr": with_document(window.detectors.show_fpr, readings),
+    }
+
+
+def _waiting(window: Window) -> None:
+    """What the panes without a picture say."""
+    entry = window.document.current
+    if window.document.run is not None:
+        texts = {ADVERSARIAL: "The attack has begun …", PERTURBATION: "The attack has begun …"}
+    else:
+        texts = {
+            ADVERSARIAL: "Run an attack to see what it does to the sound",
+            PERTURBATION: "The difference between adversarial and original appears here",
+        }
+    texts["original"] = "Drop a song here" if entry is None else "Drawing …"
+    window.spectrograms.set_waiting(texts)
+
+
+def _enable(window: Window) -> None:
+    """Actions that make no sense now are greyed."""
+    document, actions = window.document, window.actions_by_name
+    entry = document.current
+    names = window.listening.names
+    there = entry is not None
+    possible = {
+        "export": there and entry.outcome is not None,
+        "close-clip": there,
+        "run": there and document.model is not None,
+        "reference": document.model is not None,
+        "swap": "adversarial" in names,
+        "hear-adversarial": "adversarial" in names,
+        "hear-perturbation": "perturbation" in names,
+    }
+    for name in ("play", "stop", "loop", "loop-start", "loop-end", "start", "end", "hear-original"):
+        possible[name] = there
+    for name, on in possible.items():
+        actions[name].setEnabled(on)
