@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from mirguard.errors import FileError, UsageError
+from mirguard.errors import FileError, MirguardError, UsageError
 from mirguard.models import bundled, fetch
 from mirguard.models.fetch import data_folder
 from mirguard.models.musicnn_weights import RATE, VARIANTS, WINDOW
@@ -76,7 +76,7 @@ def load_model(name: str, progress: Report | None = None) -> Classifier:
     """
     entry = _find(name)
     if entry.info.state == UNUSABLE:
-        raise UsageError(entry.info.how)
+        raise MirguardError(entry.info.how)
     key = (name, str(data_folder()))
     with _lock:
         if key not in _loaded:
@@ -164,6 +164,6 @@ def _plugged(point) -> Entry:
         info = ModelInfo(point.name, point.name, "single-label", 0, 0, (), "", UNUSABLE, how)
 
         def refuse(progress: Report | None, how: str = how) -> Classifier:
-            raise UsageError(how)
+            raise MirguardError(how)
 
         return Entry(info, refuse)
