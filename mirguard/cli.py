@@ -310,7 +310,8 @@ def _model(options: argparse.Namespace) -> Any:
     """The model asked for; without --model the default, or the toy model with a word on standard error why."""
     import torch
 
-    from mirguard.models.catalogue import TOY, default_model, load_model
+    from mirguard.models.bundled import NAME as TOY
+    from mirguard.models.catalogue import default_model, load_model
 
     torch.set_flush_denormal(True)  # denormal weights make inference on a CPU many times slower
 

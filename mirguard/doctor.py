@@ -115,7 +115,8 @@ def _self_test() -> Iterator[tuple[str, str]]:
     from mirguard.clip import load_clip
     from mirguard.detectors.detect import detect
     from mirguard.experiment import attack
-    from mirguard.models.catalogue import TOY, load_model
+    from mirguard.models.bundled import NAME as TOY
+    from mirguard.models.catalogue import load_model
     from mirguard.resources import demo_clip
 
     model, clip = load_model(TOY), load_clip(demo_clip())
