@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QSizePolicy, QTabWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QTabWidget
 
 from mirguard.analysis.spectrogram import SpectrogramSettings
 from mirguard.errors import UsageError
@@ -27,7 +27,7 @@ from mirguard.workbench.panels.clips import ClipsPanel
 from mirguard.workbench.panels.designer import DesignerPanel
 from mirguard.workbench.panels.detectors import DetectorsPanel
 from mirguard.workbench.panels.labels import LabelsPanel
-from mirguard.workbench.panels.parts import named
+from mirguard.workbench.panels.parts import Elided, named
 from mirguard.workbench.panels.playback import PlaybackPanel
 from mirguard.workbench.panels.spectrograms import SpectrogramsPanel
 from mirguard.workbench.settings import Settings
@@ -99,8 +99,7 @@ class Window(QMainWindow):
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
-        self.status = QLabel()
-        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.status = Elided()
         named(self.status, "Status")
         self.busy = QProgressBar()
         self.busy.setFixedSize(130, 8)

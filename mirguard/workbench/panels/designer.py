@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QCompleter, QFormLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
 
 from mirguard.attacks.catalogue import EPSILON
 from mirguard.workbench.document import Document
@@ -33,21 +33,6 @@ class DesignerPanel(QWidget):
         self._make_searchable(self.target)
         self.model_note = label("", "muted", wrap=True)
         self.attack_note = label("", "muted", wrap=True)
-        form = QFormLayout()
-        form.setHorizontalSpacing(10)
-        form.setVerticalSpacing(6)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for words, menu, note in (
-            ("Model", self.model, self.model_note),
-            ("Attack", self.attack, self.attack_note),
-            ("Target", self.target, None),
-        ):
-            text = label(words)
-            text.setMinimumWidth(label_width(text))
-            text.setBuddy(menu)
-            form.addRow(text, menu)
-            if note is not None:
-                form.addRow(note)
         self.budget = BudgetBox(EPSILON)
         self.parameters = ParameterForm()
         self.trace = TracePlot("loss", "margin")
@@ -58,7 +43,21 @@ class DesignerPanel(QWidget):
         settings = QVBoxLayout(self.settings)
         settings.setContentsMargins(0, 0, 0, 0)
         settings.setSpacing(8)
-        settings.addLayout(form)
+        for words, menu, note in (
+            ("Model", self.model, self.model_note),
+            ("Attack", self.attack, self.attack_note),
+            ("Target", self.target, None),
+        ):
+            text = label(words)
+            text.setMinimumWidth(label_width(text))
+            text.setBuddy(menu)
+            row = QHBoxLayout()
+            row.setSpacing(10)
+            row.addWidget(text)
+            row.addWidget(menu, 1)
+            settings.addLayout(row)
+            if note is not None:
+                settings.addWidget(note)
         settings.addWidget(self.budget)
         settings.addWidget(self.parameters)
         inner = Content()

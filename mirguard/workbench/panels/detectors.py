@@ -117,6 +117,9 @@ class DetectorsPanel(QWidget):
         reading = readings.get(ADVERSARIAL) or readings.get(ORIGINAL)
         if facts is None:
             words, role = "", "muted"
+        elif not facts.clean_scores:
+            how = "Build one from a folder of clean music of the kind you attack."
+            words, role = f"{facts.trouble} {how}", "muted"
         elif facts.trouble:
             words, role = facts.trouble, "warning"
         else:
@@ -133,7 +136,7 @@ class DetectorsPanel(QWidget):
             return "The detector's reading appears here"
         if document.reference is None:
             return "Looking for the clean reference …"
-        return "No clean reference for this model yet:\nbuild one from a folder of clean music"
+        return "No clean reference yet"
 
     def show_fpr(self, document: Document) -> None:
         self.fpr.set_value(100.0 * document.fpr)

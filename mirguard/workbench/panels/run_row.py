@@ -28,6 +28,9 @@ class RunRow(QWidget):
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(6)
+        stays = self.progress.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(stays)
         self.state = label("", "muted")
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
@@ -50,13 +53,12 @@ class RunRow(QWidget):
         self.cancel_button.setEnabled(run is not None)
         if run is None:
             stale = entry is not None and document.stale(entry)
-            finished = entry is not None and entry.outcome is not None and not stale
-            self.progress.setRange(0, 1000)
-            self.progress.setValue(1000 if finished else 0)
+            self.progress.hide()
             self.state.setText(idle_words(document))
             set_role(self.state, "warning" if stale else "muted")
             return
         fraction = run.fraction
+        self.progress.show()
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
         self.state.setText(words(run))

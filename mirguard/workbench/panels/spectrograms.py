@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QToolBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolBar, QToolButton, QVBoxLayout, QWidget
 
 from mirguard.analysis.spectrogram import COLOUR_MAPS, SpectrogramSettings
 from mirguard.workbench.actions import tip
 from mirguard.workbench.document import SIDES
-from mirguard.workbench.panels.parts import check, combo, named, silently, tool_button
+from mirguard.workbench.panels.parts import Elided, check, combo, named, silently, tool_button
 from mirguard.workbench.theme import bind_icon
 from mirguard.workbench.views.formats import format_db, format_hz, format_time
 from mirguard.workbench.views.spectrogram_stack import SpectrogramStack
@@ -31,8 +31,7 @@ class SpectrogramsPanel(QWidget):
         super().__init__(parent)
         self.stack = SpectrogramStack()
         self.strip = WaveformStrip(self.stack.navigation)
-        self.readout = QLabel()
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.readout = Elided()
         self.readout.setProperty("role", "muted")
         named(self.readout, "Under the cursor")
         self.bar = self._toolbar()
@@ -72,6 +71,9 @@ class SpectrogramsPanel(QWidget):
         self.window_menu.addItem("Auto", None)
         for window in WINDOWS:
             self.window_menu.addItem(f"{window}", window)
+        for menu in (self.scale, self.colours, self.window_menu):
+            widest = max(menu.fontMetrics().horizontalAdvance(menu.itemText(i)) for i in range(menu.count()))
+            menu.setFixedWidth(widest + 52)
         self.floor = self._level("Quietest level shown", -140, 0)
         self.ceiling = self._level("Loudest level shown", -130, 6)
         self.scale.activated.connect(lambda: self._change(scale=self.scale.currentData()))
@@ -101,9 +103,18 @@ class SpectrogramsPanel(QWidget):
         for part in (self.scale, self.window_menu, self.colours):
             bar.addWidget(part)
         bar.addSeparator()
-        bar.addWidget(self.floor)
-        bar.addWidget(QLabel("to"))
-        bar.addWidget(self.ceiling)
+        levels = QWidget()
+        row = QHBoxLayout(levels)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for part in (self.floor, QLabel("to"), self.ceiling):
+            row.addWidget(part)
+        bar.addWidget(levels)
+        # In a narrow panel what does not fit comes up behind this button.
+        rest = bar.findChild(QToolButton, "qt_toolbar_ext_button")
+        named(rest, "More spectrogram settings", "More spectrogram settings")
+        rest.setStyleSheet("padding: 0px; border: none;")  # Qt gives it 12 pixels, whatever the style says
+        bind_icon(rest, "settings")
         return bar
 
     @staticmethod
@@ -114,7 +125,7 @@ class SpectrogramsPanel(QWidget):
         made.setSingleStep(5)
         made.setSuffix(" dB")
         made.setKeyboardTracking(False)
-        made.setFixedWidth(made.fontMetrics().horizontalAdvance("−140 dB") + 40)
+        made.setFixedWidth(made.fontMetrics().horizontalAdvance("−140 dB") + 34)
         made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         return named(made, name, f"{name}, re full scale")
 
@@ -188,4 +199,4 @@ class SpectrogramsPanel(QWidget):
         self.readout.setText("  ·  ".join(words))
 
     def _idle(self) -> None:
-        self.readout.setText("Wheel zooms time, Ctrl+wheel frequency; drag moves, Shift+drag chooses a loop")
+        self.readout.setText("Wheel: zoom in time · Ctrl+wheel: in frequency · drag: move · Shift+drag: choose a loop")
