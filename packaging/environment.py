@@ -75,7 +75,7 @@ class Environment:
 
     def is_ready(self, extras: Sequence[str] = (), pip_options: Sequence[str] = ()) -> bool:
         """Whether nothing at all is left to do, the system's libraries included."""
-        return self.has_packages(extras, pip_options) and self.read_stamp()["system_libraries"]
+        return self.has_packages(extras, pip_options) and {"program", *extras} <= set(self.read_stamp()["libraries"])
 
     def installed(self) -> dict[str, list[str]]:
         """The extras and the options for pip of the last installation, whether or not it is still good."""
@@ -87,13 +87,16 @@ class Environment:
         program, _, tests = self.constraints.read_text(encoding="utf-8").partition(TESTS_HEADING)
         return (program + tests * for_tests).count("==")
 
-    def write_stamp(self, extras: Sequence[str], pip_options: Sequence[str], system_libraries: bool) -> None:
-        """Say that all is there, whole or not at all; the last thing that an installation does."""
+    def write_stamp(self, extras: Sequence[str], pip_options: Sequence[str], libraries: Sequence[str]) -> None:
+        """Say what is there, whole or not at all; the last thing that an installation does.
+
+        `libraries` says what the system's libraries suffice for: "program", "test", or both.
+        """
         stamp = {
             **self.wanted(),
             "extras": sorted(extras),
             "pip_options": list(pip_options),
-            "system_libraries": system_libraries,
+            "libraries": list(libraries),
         }
         temporary = self.stamp.with_suffix(".new")
         temporary.write_text(json.dumps(stamp, indent=1), encoding="utf-8")

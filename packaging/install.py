@@ -32,45 +32,42 @@ def prepare(environment: Environment, extras: Sequence[str] = (), pip_options: S
             return
         if environment.has_packages(extras, pip_options):
             # Only system libraries were missing last time; perhaps somebody has installed them since.
-            complete = add_system_libraries(console, "test" in extras)
-            environment.write_stamp(**environment.installed(), system_libraries=complete)
+            libraries = add_system_libraries(Console(steps=1), "test" in extras)
+            environment.write_stamp(**environment.installed(), libraries=libraries)
             return
         began = time.monotonic()
         patience = "; this takes some minutes" if environment.state() != "usable" else ""
         console.line(f"Making MIRGuard ready in {environment.folder}{patience}.")
         before = environment.installed()
-        complete = add_system_libraries(console, "test" in extras)
+        libraries = add_system_libraries(console, "test" in extras)
         make_environment(console, environment)
         # An environment once made fit for the tests stays so, and a build of torch once chosen is kept.
         extras = sorted({*extras, *before["extras"]})
         pip_options = list(pip_options) or before["pip_options"]
         install_packages(console, environment, extras, pip_options, lock)
-        environment.write_stamp(extras, pip_options, system_libraries=complete)
+        environment.write_stamp(extras, pip_options, libraries)
         console.line(f"Ready after {time.monotonic() - began:.0f} s.")
 
 
-def add_system_libraries(console: Console, for_tests: bool) -> bool:
-    """Install the missing ones where that is allowed, else say how; whether all are there in the end."""
+def add_system_libraries(console: Console, for_tests: bool) -> list[str]:
+    """Install the missing ones where that is allowed, else say how. What all is there for in the end: program, test."""
     console.step("System libraries")
     missing = system_libraries.missing(for_tests)
-    if not missing:
-        return True
-    if not system_libraries.has_apt():
-        console.line(f"      Not found; the window or the sound may not work: {', '.join(missing)} (Debian's names).")
-        console.line("      Install them with your system's package manager.")
-        return False
-    if system_libraries.may_install():
+    if missing and system_libraries.has_apt() and system_libraries.may_install():
         console.detail(f"installing {', '.join(missing)}")
         for command in system_libraries.install_commands(missing):
             status, output = _watch(console, command)
         missing = system_libraries.missing(for_tests)
-        if not missing:
-            return True
-        if status:
+        if missing and status:
             console.line("      " + "\n      ".join(output[-3:]))
-    console.line(f"      Not found; the window or the sound may not work: {', '.join(missing)}. Install them with:")
-    console.line(f"      {shlex.join(system_libraries.command_for_people(missing))}")
-    return False
+    if missing:
+        console.line(f"      Not found, so that the window, the sound or tests may fail: {', '.join(missing)}")
+        if system_libraries.has_apt():
+            command = shlex.join(system_libraries.command_for_people(missing))
+            console.line(f"      Install them with: {command}")
+        else:
+            console.line("      These are Debian's names; install what your system calls them.")
+    return [purpose for purpose, tests in (("program", False), ("test", True)) if not system_libraries.missing(tests)]
 
 
 def make_environment(console: Console, environment: Environment) -> None:

@@ -495,12 +495,12 @@ def test_apt_is_asked_once_for_everything(bare, monkeypatch, console, root):
         return 0, []
 
     monkeypatch.setattr(install, "_watch", apt)
-    assert install.add_system_libraries(console, for_tests=True)
+    assert install.add_system_libraries(console, for_tests=True) == ["program", "test"]
     assert len(asked) == 2
     assert asked[0][-1] == "update"
     assert (asked[1][:2] == ["sudo", "-n"]) is (not root)
     assert {"libxcb-cursor0", "xvfb"} <= set(asked[1])
-    assert install.add_system_libraries(console, for_tests=True)
+    assert install.add_system_libraries(console, for_tests=True) == ["program", "test"]
     assert len(asked) == 2
 
 
@@ -509,9 +509,12 @@ def test_without_rights_the_one_command_is_printed_and_things_go_on(bare, monkey
     monkeypatch.setattr(system_libraries, "_is_root", lambda: False)
     monkeypatch.setattr(system_libraries, "may_install", lambda: False)
     console = progress.Console(3, io.StringIO())
-    assert not install.add_system_libraries(console, for_tests=False)
+    assert install.add_system_libraries(console, for_tests=False) == []
     wanted = " ".join(system_libraries.LIBRARIES)
-    assert f"      sudo apt-get install --no-install-recommends {wanted}\n" in console._stream.getvalue()
+    assert (
+        f"      Install them with: sudo apt-get install --no-install-recommends {wanted}\n"
+        in console._stream.getvalue()
+    )
 
 
 def test_a_failing_apt_says_why(bare, monkeypatch):
@@ -519,7 +522,7 @@ def test_a_failing_apt_says_why(bare, monkeypatch):
     monkeypatch.setattr(system_libraries, "may_install", lambda: True)
     monkeypatch.setattr(install, "_watch", lambda console, command: (100, ["E: Unable to locate package libgl1"]))
     console = progress.Console(3, io.StringIO())
-    assert not install.add_system_libraries(console, for_tests=False)
+    assert install.add_system_libraries(console, for_tests=False) == []
     assert "E: Unable to locate package libgl1" in console._stream.getvalue()
     assert "apt-get install" in console._stream.getvalue()
 
@@ -527,18 +530,24 @@ def test_a_failing_apt_says_why(bare, monkeypatch):
 def test_other_distributions_are_told_the_names(bare, monkeypatch):
     bare.add("ensurepip")
     console = progress.Console(3, io.StringIO())
-    assert not install.add_system_libraries(console, for_tests=False)
-    assert "package manager" in console._stream.getvalue()
+    assert install.add_system_libraries(console, for_tests=False) == []
+    assert "These are Debian's names" in console._stream.getvalue()
 
 
-def test_missing_libraries_are_looked_for_at_each_start(checkout, installed, monkeypatch, capsys):
+def test_missing_libraries_are_looked_for_at_each_start(checkout, installed, monkeypatch):
     """Without running pip again: that they are missing says nothing about the packages."""
-    monkeypatch.setattr(install, "add_system_libraries", lambda console, for_tests: False)
-    install.prepare(checkout)
+    there = []
+    monkeypatch.setattr(install, "add_system_libraries", lambda console, for_tests: list(there))
+    install.prepare(checkout, ["test"])
     assert not checkout.is_ready()
-    monkeypatch.setattr(install, "add_system_libraries", lambda console, for_tests: True)
+    there.append("program")
     install.prepare(checkout)
     assert checkout.is_ready()
+    # A start of the program alone must not hide that the tests still lack something.
+    assert not checkout.is_ready(["test"])
+    there.append("test")
+    install.prepare(checkout, ["test"])
+    assert checkout.is_ready(["test"])
     assert len(installed) == 2
 
 
