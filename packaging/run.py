@@ -70,7 +70,7 @@ def program(options, arguments, environ):
     """The module to run and its arguments."""
     if options["demonstration"] or (wants_window(arguments) and not has_screen(environ)):
         output = os.path.abspath(options["output"] or "mirguard-demo")
-        return "mirguard.workbench.demonstration", [*arguments, "--output", output]
+        return "mirguard.workbench.demonstration", arguments + ["--output", output]
     if options["output"]:
         raise WrongUsage("--output is for the demonstration; add --demonstration.")
     return "mirguard", arguments

@@ -610,11 +610,16 @@ def test_a_command_that_is_a_supported_python_is_found(monkeypatch):
     assert python_version.find() == [sys.executable]
 
 
+def _is_starred(node: ast.AST) -> bool:
+    return isinstance(node, ast.Starred)
+
+
 @pytest.mark.parametrize("name", ["run.py", "test.py", "python_version.py"])
 def test_old_pythons_can_read_as_far_as_the_sentence(name):
-    """No syntax younger than 3.6's oldest ancestors: no f-strings, annotations, walrus or match."""
+    """No syntax younger than Python 2.7: no f-strings, annotations, walrus, match or unpacking into lists."""
     tree = ast.parse((PACKAGING / name).read_text(encoding="utf-8"))
     young = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Match, ast.AsyncFunctionDef)
+    assert not [n for n in ast.walk(tree) if isinstance(n, (ast.List, ast.Tuple)) and any(map(_is_starred, n.elts))]
     assert not [node for node in ast.walk(tree) if isinstance(node, young)]
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert not [f for f in functions if f.returns or any(a.annotation for a in f.args.args) or f.args.kwonlyargs]
