@@ -22,6 +22,8 @@ Options after -- go to pip and are remembered for later updates. On Linux, torch
     python3 packaging/run.py -- --extra-index-url https://download.pytorch.org/whl/cpu
 """
 
+from __future__ import print_function
+
 import os
 import sys
 
@@ -70,7 +72,9 @@ def program(options, arguments, environ):
     """The module to run and its arguments."""
     if options["demonstration"] or (wants_window(arguments) and not has_screen(environ)):
         output = os.path.abspath(options["output"] or "mirguard-demo")
-        return "mirguard.workbench.demonstration", arguments + ["--output", output]
+        # It shows one sound; whatever else stands there and is no file is an option of its own.
+        shown = arguments[:1] + [argument for argument in arguments[1:] if not os.path.exists(argument)]
+        return "mirguard.workbench.demonstration", shown + ["--output", output]
     if options["output"]:
         raise WrongUsage("--output is for the demonstration; add --demonstration.")
     return "mirguard", arguments

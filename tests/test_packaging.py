@@ -623,6 +623,8 @@ def test_old_pythons_can_read_as_far_as_the_sentence(name):
     assert not [node for node in ast.walk(tree) if isinstance(node, young)]
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert not [f for f in functions if f.returns or any(a.annotation for a in f.args.args) or f.args.kwonlyargs]
+    prints = any(isinstance(node, ast.keyword) and node.arg == "file" for node in ast.walk(tree))
+    assert not prints or "from __future__ import print_function" in ast.unparse(tree)
     at_once = {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}
     assert at_once <= {"os", "sys", "subprocess", "python_version"}
 
@@ -687,6 +689,7 @@ def test_without_a_screen_the_demonstration_runs(monkeypatch, tmp_path):
     )
     assert run.program(plain, [str(song)], display) == ("mirguard", [str(song)])
     assert run.program({**plain, "demonstration": True}, [], display)[0] == demonstration
+    assert run.program(plain, [str(song), str(tmp_path)], {})[1][:2] == [str(song), "--output"]
     # A command of the terminal program needs no screen.
     assert run.program(plain, ["classify", str(song)], {}) == ("mirguard", ["classify", str(song)])
     with pytest.raises(run.WrongUsage, match="add --demonstration"):
