@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 
@@ -995,3 +995,16 @@ def test_every_view_looks_different_in_the_other_theme(filled, strip, bars, scor
     QApplication.processEvents()
     for view, image in zip(views, before, strict=True):
         assert view.grab().toImage() != image
+
+
+def test_a_ruler_painted_in_pieces_is_the_ruler_painted_whole(filled):
+    ruler = filled.ruler
+    filled.set_region((1.0, 2.5))
+    for times in ((0.0, 4.0), (1.23, 1.9)):
+        filled.show_times(*times)
+        filled.navigation.flush()
+        ruler.set_playhead(1.5)
+        whole = ruler.grab().toImage()
+        for left in range(0, ruler.width() - 17, 13):
+            piece = ruler.grab(QRect(left, 0, 17, ruler.height())).toImage()
+            assert piece == whole.copy(left, 0, 17, ruler.height()), left

@@ -30,7 +30,25 @@ QToolBar::separator { width: 1px; background: $border; margin: 5px 5px; }
 QStatusBar { background: $window; color: $muted; border-top: 1px solid $border; }
 QStatusBar::item { border: none; }
 
-QDockWidget { color: $text; font-weight: 600; }
+QCheckBox, QRadioButton { color: $text; spacing: 7px; }
+QCheckBox:disabled, QRadioButton:disabled { color: $disabled; }
+QCheckBox::indicator, QRadioButton::indicator, QMenu::indicator, QGroupBox::indicator {
+    width: 14px; height: 14px; background: $base; border: 1px solid $edge; border-radius: 4px; }
+QRadioButton::indicator { border-radius: 8px; }
+QMenu::indicator { margin-left: 7px; }
+QMenu::indicator:non-exclusive:unchecked, QMenu::indicator:exclusive:unchecked {
+    background: transparent; border-color: transparent; }
+QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: $accent; }
+QCheckBox::indicator:focus, QRadioButton::indicator:focus { border-color: $accent; }
+QCheckBox::indicator:checked, QMenu::indicator:checked, QGroupBox::indicator:checked {
+    background: $accent; border-color: $accent; image: url("$tick"); }
+QRadioButton::indicator:checked { border: 5px solid $accent; width: 6px; height: 6px; background: $accent_text; }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { background: $window; border-color: $border; }
+
+QDockWidget { color: $text; font-weight: 600; titlebar-close-icon: url("$dock_close");
+              titlebar-normal-icon: url("$dock_float"); icon-size: 14px; }
+QDockWidget::close-button, QDockWidget::float-button { border: none; border-radius: 4px; padding: 1px; }
+QDockWidget::close-button:hover, QDockWidget::float-button:hover { background: $hover; }
 QDockWidget::title { background: $window; text-align: left; padding: 6px 8px; border-bottom: 1px solid $border; }
 
 QToolButton { background: transparent; color: $text; border: 1px solid transparent; border-radius: 5px; padding: 4px; }
@@ -57,6 +75,7 @@ QPushButton[primary="true"]:disabled { background: $window; color: $disabled; bo
 QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox {
     background: $base; color: $text; border: 1px solid $border; border-radius: 5px; padding: 3px 6px;
     selection-background-color: $accent; selection-color: $accent_text; }
+QLineEdit, QPlainTextEdit, QTextEdit { placeholder-text-color: $muted; }
 QAbstractSpinBox, QComboBox, QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
     border-color: $accent; }
@@ -118,6 +137,8 @@ QLabel[role="heading"] { font-weight: 600; }
 QLabel[role="good"] { color: $good; }
 QLabel[role="warning"] { color: $warning; }
 QLabel[role="danger"] { color: $danger; }
+QLabel[role="original"] { color: $original; }
+QLabel[role="adversarial"] { color: $adversarial; }
 """)
 
 
@@ -129,6 +150,10 @@ def style_sheet(chosen: Colours) -> str:
         "accent_hover": mixed(chosen.accent, chosen.text if chosen.name == "dark" else "#000000", 0.85),
         "accent_dim": mixed(chosen.accent, chosen.base, 0.45),
         "scroll": mixed(chosen.muted, chosen.window, 0.45),
+        "edge": mixed(chosen.muted, chosen.window, 0.6),
+        "tick": resource("icons", f"tick-on-{chosen.name}.svg").as_posix(),
+        "dock_close": resource("icons", "dock-close.svg").as_posix(),
+        "dock_float": resource("icons", "dock-float.svg").as_posix(),
         "chevron_down": resource("icons", "chevron-down.svg").as_posix(),
         "chevron_up": resource("icons", "chevron-up.svg").as_posix(),
     }

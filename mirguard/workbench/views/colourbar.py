@@ -60,7 +60,7 @@ class ColourBar(QWidget):
         painter.setPen(QColor(chosen.border))
         painter.drawRect(bar.adjusted(0, 0, -1, -1))
         span = settings.ceiling_db - settings.floor_db
-        step = max(1.0, nice_step(span * 34 / bar.height()))
+        step = max(1.0, nice_step(span * 44 / bar.height()))
         index = round(settings.floor_db / step)
         painter.setPen(QColor(chosen.muted))
         while index * step <= settings.ceiling_db + 1e-6:

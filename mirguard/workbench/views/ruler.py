@@ -46,8 +46,11 @@ class TimeRuler(QWidget):
         return QSize(400, HEIGHT)
 
     def set_playhead(self, seconds: float | None) -> None:
-        if seconds != self._playhead:
-            for moment in (self._playhead, seconds):
+        before = self._playhead
+        if seconds is not None and before is not None and abs(self._x(seconds) - self._x(before)) < 0.25:
+            return
+        if seconds != before:
+            for moment in (before, seconds):
                 if moment is not None:
                     self.update(round(self._x(moment)) - 8, 0, 17, self.height())
             self._playhead = seconds
@@ -90,13 +93,17 @@ class TimeRuler(QWidget):
         fine = step / (5 if str(step)[0] in "15" and step < 10 else 4 if step in (2, 20, 120) else 5)
         painter.setPen(QPen(QColor(chosen.border)))
         painter.drawLine(self._inset, bottom, self.width(), bottom)
-        index = int(navigation.t0 / fine)
-        while index * fine <= navigation.t1:
+        # A playhead on its way asks for a few pixels at a time: draw no tick and no text that is not among them.
+        per_pixel = length / pixels
+        first = navigation.t0 + max(0.0, event.rect().left() - self._inset - 1) * per_pixel
+        last = min(navigation.t1, navigation.t0 + (event.rect().right() - self._inset + 2) * per_pixel)
+        index = int(first / fine)
+        while index * fine <= last:
             x = round(self._x(index * fine))
             painter.drawLine(x, bottom - 3, x, bottom)
             index += 1
-        index = int(navigation.t0 / step)
-        while index * step <= navigation.t1 + 1e-9:
+        index = int(max(0.0, first - widest * per_pixel) / step)
+        while index * step <= last + 1e-9:
             seconds, x = index * step, round(self._x(index * step))
             painter.setPen(QPen(QColor(chosen.muted)))
             painter.drawLine(x, bottom - 7, x, bottom)
