@@ -29,7 +29,9 @@ PUBLISHED = {
 PUBLISHED_LAYERS = {"timbral": 0.67860, "temporal": 1.01136, "cnn1": 0.40363, "cnn2": 0.70589, "cnn3": 1.44852}
 PUBLISHED_LAYERS |= {"max_pool": 4.10767, "mean_pool": 0.68244, "penultimate": 0.64514}
 
-# What the published network says of the five recordings (mean over a track's patches): its three best tags.
+# What the published network says of the five recordings (mean over a track's patches): its best tags. The mel spectrogram
+# is rounded to float16 as published, but its logarithm taken in float32: under NumPy 2 the package's own float16
+# arithmetic overflows on loud music and gives every such recording the same tags.
 PUBLISHED_TAGS = {
     "Hungarian_Dance": ("classical", "violin", "strings"),
     "Karissa_Hobbs": ("guitar", "female", "vocal"),
