@@ -121,8 +121,8 @@ def _self_test() -> Iterator[tuple[str, str]]:
 
     model, clip = load_model(TOY), load_clip(demo_clip())
     with tempfile.TemporaryDirectory() as folder:
-        outcome = attack(model, clip, "pgd", snr=40.0, steps=10, export_to=Path(folder) / "adversarial.wav")
+        outcome = attack(model, clip, "pgd", snr=30.0, export_to=Path(folder) / "adversarial.wav")
         found = f"{outcome.clean.label} → {outcome.exported.decision.label} at {outcome.snr_db:.1f} dB in {outcome.seconds:.1f} s"
-        yield (FINE if outcome.success and outcome.snr_db >= 40.0 else FAILS), f"pgd on the demo clip: {found}"
+        yield (FINE if outcome.success and outcome.snr_db >= 30.0 else FAILS), f"pgd on the demo clip: {found}"
         (reading,) = detect(model, outcome.clip, ("kde",))
         yield FINE, f"kde: percentile {reading.percentile:.0f}, {'flagged' if reading.flagged else 'not flagged'}"

@@ -145,7 +145,7 @@ class SoundDeviceSink:
     silent = False
 
     def __init__(self, sample_rate: int, channels: int, device: Device, latency: float = LATENCY) -> None:
-        sd = _portaudio()
+        sd = portaudio()
         self._sd = sd
         self.name = device.name
         self.sample_rate, self.channels = int(sample_rate), channels
@@ -223,7 +223,7 @@ class SoundDeviceSink:
         self._stream.close()
 
 
-def _portaudio():
+def portaudio():
     """The sounddevice module; raises SoundError where PortAudio's library is missing."""
     try:
         import sounddevice
@@ -246,7 +246,7 @@ def devices() -> list[Device]:
     Devices plugged in after the first call appear after `rescan`.
     """
     try:
-        sd = _portaudio()
+        sd = portaudio()
     except SoundError:
         return []  # `open_device` says what is wrong
     try:
@@ -282,7 +282,7 @@ def _default_index(sd, apis) -> int:
 def rescan() -> None:
     """Look for devices again. PortAudio forgets all streams in doing so: close every sink first."""
     try:
-        sd = _portaudio()
+        sd = portaudio()
     except SoundError:
         return  # nothing to look with; `open_device` says so
     sd._terminate()
@@ -296,7 +296,7 @@ def open_device(
 
     `channels` is what there is to play, 1 or 2; a device with one output gets 1. Raises SoundError with the reason.
     """
-    _portaudio()
+    portaudio()
     found = devices()
     if not found:
         raise SoundError(NO_DEVICE)
