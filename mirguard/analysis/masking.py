@@ -6,6 +6,7 @@ the two can be compared (several published versions differ by 4.26 dB there).
 
     Bark(f)  = 13 atan(0.00076 f) + 3.5 atan((f/7500)²)
     ATH(f)   = 3.64 f_k^−0.8 − 6.5 e^(−0.6 (f_k − 3.3)²) + 10⁻³ f_k⁴ − 12,   f_k in kHz
+    P_j      = power of the peak j and its two neighbours, in dB; within half a Bark only the strongest peak masks
     T_j(i)   = P_j − 6.025 − 0.275 Bark_j + SF,   SF = 27 Δ for Δ = Bark_i − Bark_j ≤ 0, else (−27 + 0.37 max(P_j − 40, 0)) Δ
     θ(i)     = 10 log10(10^(ATH/10) + Σ_j 10^(T_j/10))
 """
@@ -19,6 +20,7 @@ from scipy.signal import get_window
 WINDOW, HOP = 2048, 512
 REFERENCE_DB = 96.0
 FRAMES = 64  # a block of frames at a time bounds the memory
+NEPER = np.float32(np.log(10.0) / 10.0)  # of power, per dB
 
 
 def bark(hz: np.ndarray) -> np.ndarray:
@@ -26,9 +28,9 @@ def bark(hz: np.ndarray) -> np.ndarray:
 
 
 def threshold_in_quiet(hz: np.ndarray) -> np.ndarray:
-    """ATH in dB SPL; below 20 Hz nothing is heard at all."""
+    """ATH in dB SPL. Below 20 Hz it stays what it is there; at most 200 dB, which nothing reaches."""
     khz = np.maximum(hz, 20.0) / 1000.0
-    return 3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4 - 12.0
+    return np.minimum(3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4 - 12.0, 200.0)
 
 
 def power_spectra(signal: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -43,23 +45,26 @@ def power_spectra(signal: np.ndarray, first: int, last: int) -> np.ndarray:
 
 
 def frame_count(frames: int) -> int:
-    return max(1, -(-max(0, frames - WINDOW) // HOP) + 1)
+    """Frames it takes for every sample to lie in one."""
+    return max(1, -(-(frames - WINDOW) // HOP) + 1)
 
 
-def _masked(psd: np.ndarray, barks: np.ndarray, quiet: np.ndarray) -> np.ndarray:
-    """θ `(bins,)` of one frame's spectrum in dB."""
-    inner = psd[1:-1]
-    peaks = np.flatnonzero((inner > psd[:-2]) & (inner >= psd[2:]) & (inner > quiet[1:-1])) + 1
-    total = 10.0 ** (quiet / 10.0)
-    if not len(peaks):
-        return quiet
-    # Of peaks within half a Bark only the loudest masks.
-    strongest = [j for j in peaks if psd[j] >= psd[peaks[np.abs(barks[peaks] - barks[j]) < 0.5]].max()]
-    level, place = psd[strongest][:, None], barks[strongest][:, None]
-    distance = barks[None] - place
-    slope = np.where(distance <= 0.0, 27.0, -27.0 + 0.37 * np.maximum(level - 40.0, 0.0))
-    spread = level - 6.025 - 0.275 * place + slope * distance
-    return 10.0 * np.log10(total + (10.0 ** (spread / 10.0)).sum(0))
+def masking_threshold(power: np.ndarray, barks: np.ndarray, quiet: np.ndarray) -> np.ndarray:
+    """θ `(bins,)` in dB of one frame's power `(bins,)` at playback level, given each bin's Bark and ATH in dB."""
+    inner = power[1:-1]
+    peaks = np.flatnonzero((inner > power[:-2]) & (inner >= power[2:])) + 1
+    level = 10.0 * np.log10(power[peaks - 1] + power[peaks] + power[peaks + 1])
+    heard = level > quiet[peaks]
+    level, place = level[heard], barks[peaks[heard]]
+    near = np.abs(place[:, None] - place) < 0.5
+    strongest = level >= np.where(near, level, -np.inf).max(1, initial=-np.inf)
+    level, place = level[strongest, None], place[strongest, None]
+    distance = (barks - place).astype(np.float32)
+    above = (-27.0 + 0.37 * np.maximum(level - 40.0, 0.0)).astype(np.float32)
+    # In single precision: of this matrix every entry is raised to a power, which takes nearly all the time.
+    spread = np.where(distance <= 0.0, np.float32(27.0), above) * distance
+    spread += (level - 6.025 - 0.275 * place).astype(np.float32)
+    return 10.0 * np.log10(10.0 ** (quiet / 10.0) + np.exp(NEPER * spread).sum(0, dtype=np.float64))
 
 
 def masking_excess(signal: np.ndarray, perturbation: np.ndarray, sample_rate: int) -> tuple[float | None, float | None]:
@@ -72,16 +77,14 @@ def masking_excess(signal: np.ndarray, perturbation: np.ndarray, sample_rate: in
     loudest = max(power_spectra(signal, *block).max() for block in blocks)
     if loudest <= 0.0:
         return None, None
-    shift = REFERENCE_DB - 10.0 * np.log10(loudest)
+    gain = 10.0 ** (REFERENCE_DB / 10.0) / loudest
     hz = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
     barks, quiet = bark(hz), threshold_in_quiet(hz)
     above, over = 0, 0.0
     for block in blocks:
-        spectra, disturbance = (
-            10.0 * np.log10(np.maximum(power_spectra(part, *block), 1e-30)) + shift for part in (signal, perturbation)
-        )
-        for frame, other in zip(spectra, disturbance, strict=True):
-            excess = other - _masked(frame, barks, quiet)
+        maskers, disturbance = (gain * power_spectra(part, *block) for part in (signal, perturbation))
+        for frame, other in zip(maskers, disturbance, strict=True):
+            excess = 10.0 * np.log10(np.maximum(other, 1e-30)) - masking_threshold(frame, barks, quiet)
             loud = excess > 0.0
             above += int(loud.sum())
             over += float(excess[loud].sum())

@@ -9,7 +9,7 @@ name are off by up to 55 dB. With d = processed − original:
     dbx_db              20 log10(max|d| / max|x|)  (Carlini & Wagner 2018)
     l2, rms, linf       √Σd², √mean d², max|d|, in units of full scale
     masking_excess      mean dB by which d exceeds the masking threshold of x, over the bins that exceed it (Qin 2019)
-    masking_share       share of time–frequency bins of d above that threshold
+    masking_share       share of time–frequency bins of d above that threshold; both of the down-mix to one channel
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from mirguard.analysis.masking import masking_excess
-from mirguard.clip import Clip, energy, rms
+from mirguard.clip import Clip, energy, peak, rms
 from mirguard.errors import UsageError
 
 TRIM = 2048
@@ -41,19 +41,19 @@ def snr_db(original: np.ndarray, processed: np.ndarray) -> float | None:
 
 
 def segmental_snr_db(original: np.ndarray, difference: np.ndarray, sample_rate: int) -> float | None:
+    """Mean SNR of the frames of `original (channels, n)` that are not silent; None where there is no such frame."""
     size = max(1, round(SEGMENT_SECONDS * sample_rate))
-    whole = original.shape[-1] // size * size
-    if not whole:
-        return None
-    signal, noise = (
-        (part[..., :whole].astype(np.float64) ** 2).reshape(part.shape[0], -1, size).sum((0, 2))
-        for part in (original, difference)
-    )
-    heard = signal > SILENT * size * original.shape[0]
+
+    def frame_energy(part: np.ndarray) -> np.ndarray:
+        frames = part[:, : part.shape[1] // size * size].reshape(len(part), -1, size)
+        return np.einsum("cfs,cfs->f", frames, frames, dtype=np.float64)
+
+    signal, noise = frame_energy(original), frame_energy(difference)
+    heard = signal > SILENT * size * len(original)
     if not heard.any():
         return None
-    ratio = 10.0 * np.log10(signal[heard] / np.maximum(noise[heard], np.finfo(float).tiny))
-    return float(np.clip(ratio, *SEGMENT_RANGE).mean())
+    share = np.maximum(noise[heard] / signal[heard], 1e-30)  # no noise at all has no logarithm
+    return float(np.clip(-10.0 * np.log10(share), *SEGMENT_RANGE).mean())
 
 
 def compare(original: Clip, processed: Clip) -> dict[str, float | None]:
@@ -70,7 +70,7 @@ def compare(original: Clip, processed: Clip) -> dict[str, float | None]:
         )
     x, d = original.samples, processed.samples - original.samples
     inner = slice(TRIM, -TRIM)
-    peak_x, peak_d = float(np.abs(x).max()), float(np.abs(d).max())
+    peak_x, peak_d = peak(x), peak(d)
     excess, share = masking_excess(original.mono(), d.mean(0), original.sample_rate)
     return {
         "snr_db": power_ratio_db(energy(x), energy(d)),
