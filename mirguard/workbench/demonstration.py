@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mirguard.workbench.window import Window
 
 SIZE = (1600, 1000)
+BUDGETS = (40.0, 35.0, 30.0, 25.0, 20.0)  # dB: the quietest perturbation that is enough is the one shown
 PATIENCE = {"the model": 600, "the clip": 120, "its labels": 300, "the attack": 1800, "the detector": 300, "a file": 120}
 
 
@@ -47,7 +48,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("file", nargs="?", help="a sound file (default: the clip that comes with the program)")
     parser.add_argument("--output", default="mirguard-demo", help="folder to write into (default: %(default)s)")
     parser.add_argument("--model", help="name of a model (default: as in the workbench)")
-    parser.add_argument("--snr", type=float, default=40.0, help="SNR in dB that the result keeps (default: %(default)g)")
+    parser.add_argument(
+        "--snr", type=float, help="SNR in dB that the result keeps (default: the first of 40, 35, 30 … that is enough)"
+    )
     parser.add_argument("--steps", type=int, default=40, help="gradient steps at the most (default: %(default)s)")
     return parser.parse_args(arguments)
 
@@ -61,7 +64,7 @@ def _make_folder(folder: Path) -> None:
         raise FileError(f"{folder} is read-only for you; choose another folder.")
 
 
-def demonstrate(output: Path, file: str | None, model: str | None, snr: float, steps: int):
+def demonstrate(output: Path, file: str | None, model: str | None, snr: float | None, steps: int):
     """Do it all, yielding lines on what was done; raises MirguardError where a step fails."""
     from PySide6.QtCore import QSettings
 
@@ -94,23 +97,28 @@ def demonstrate(output: Path, file: str | None, model: str | None, snr: float, s
         entry = window.document.current
         guide.wait("its labels", lambda: entry.decision is not None)
         yield f"Clip: {entry.name}, heard as {entry.decision.label} ({entry.decision.confidence:.0%})"
-        window.document.change_design(held="snr", level=snr)
-        if any(parameter.name == "steps" for parameter in window.document.design.declaration.parameters):
-            window.document.set_value("steps", steps)
-        window.attacking.run()
-        guide.wait("the attack", lambda: window.document.run is None)
-        if entry.outcome is None:
-            raise MirguardError(guide.complaint or "The attack gave no result.")
-        outcome = entry.outcome
-        heard = outcome.exported.decision
-        yield f"Attack: heard as {heard.label} ({heard.confidence:.0%}) after export, SNR {outcome.snr_db:.1f} dB"
+        window.document.set_value("steps", steps)
+        for level in BUDGETS if snr is None else (snr,):
+            window.document.change_design(held="snr", level=level)
+            window.attacking.run()
+            guide.wait("the attack", lambda: window.document.run is None)
+            if entry.outcome is None:
+                raise MirguardError(guide.complaint or "The attack gave no result.")
+            outcome, heard = entry.outcome, entry.outcome.exported.decision
+            yield (
+                f"Attack within {level:g} dB: heard as {heard.label} ({heard.confidence:.0%}) after export, "
+                f"SNR {outcome.snr_db:.1f} dB"
+            )
+            if outcome.success:
+                break
+        guide.wait("the detector", lambda: window.document.reference is not None)
         facts = window.document.reference
-        if facts is not None and not facts.trouble:
+        if not facts.trouble:
             guide.wait("the detector", lambda: len(entry.readings) == 2)
             for side, reading in entry.readings.items():
                 verdict = "flagged" if reading.flagged else "passes"
                 yield f"Detector: {side} {reading.score:.2f} against a threshold of {reading.threshold:.2f}: {verdict}"
-        elif facts is not None:
+        else:
             yield f"Detector: {facts.trouble}"
         exports = [_export(window, guide, what, output / f"{what}.wav") for what in ("adversarial", "perturbation")]
         guide.wait("the pictures", lambda: _all_drawn(window))

@@ -74,7 +74,7 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
     window.resizeDocks(columns, [left, max(300, width - left - right), right], Qt.Orientation.Horizontal)
     room = height - 130
     if tall:
-        column, heights = ["clips", "labels", "detectors"], [0.24, 0.31, 0.45]
+        column, heights = ["clips", "labels", "detectors"], [0.2, 0.35, 0.45]
     else:
         column, heights = ["clips", "labels"], [0.34, 0.66]
     window.resizeDocks(

@@ -36,7 +36,7 @@ from mirguard.workbench.wiring import wire
 
 SIZE = QSize(1600, 1000)
 SMALLEST = QSize(960, 620)
-SHOWN_PERCENT = 0.92  # of a screen that is smaller than SIZE
+FRAME = QSize(8, 44)  # what a desktop's own frame and title may take, about
 
 
 class Window(QMainWindow):
@@ -173,9 +173,8 @@ class Window(QMainWindow):
     def _restore(self) -> None:
         geometry: QByteArray = self.settings.geometry
         if geometry.isEmpty() or not self.restoreGeometry(geometry):
-            room = self.screen().availableGeometry().size()
-            fits = room.width() >= SIZE.width() and room.height() >= SIZE.height()
-            self.resize(SIZE if fits else (room * SHOWN_PERCENT).boundedTo(SIZE).expandedTo(SMALLEST))
+            room = self.screen().availableGeometry().size() - FRAME
+            self.resize(room.boundedTo(SIZE).expandedTo(SMALLEST))
         docks: QByteArray = self.settings.docks
         self.arrange()
         if not docks.isEmpty():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DETECTOR = "kde"
 SNAPSHOT_SECONDS = 0.1  # at most so often does a running attack tell the window where it stands
 SOUND_SECONDS = 0.6  # and at most so often with a copy of the perturbation, which is then drawn and played
+SECONDS_PER_FRAME = 5e-7  # and of a long clip less often, so that drawing it leaves time for the attack
 FEATURES_KEPT = 32  # clips whose features are remembered, so that another false-positive rate costs no forward pass
 
 
@@ -219,10 +220,13 @@ class Narrator:
         if now - self._told < SNAPSHOT_SECONDS and progress.gradients > 1:
             return
         self._told, delta, reading = now, None, None
-        if now - self._sounded >= SOUND_SECONDS:
-            self._sounded = now
+        if now - self._sounded >= max(SOUND_SECONDS, len(progress.delta) * SECONDS_PER_FRAME):
             delta = progress.delta.detach().cpu().numpy().copy()
             delta.flags.writeable = False
+            if delta.any():  # the first look is at the original itself, which is nothing new to see
+                self._sounded = now
+            else:
+                delta = None
         if self._detector is not None and progress.features is not None:
             features = progress.features.detach().float().cpu().numpy()
             reading = self._detector.read(features, progress.decision, self._fpr)

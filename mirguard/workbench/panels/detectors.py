@@ -107,7 +107,7 @@ class DetectorsPanel(QWidget):
             self.plot.set_empty_text(self._absent(document))
             self.plot.set_reading(None, None)
         else:
-            rate = f"{format_number(100 * document.fpr, 1).removesuffix('.0')} % false positives"
+            rate = f"{format_number(100 * document.fpr, 1).removesuffix('.0')} % FPR"
             self.plot.set_reading(facts.clean_scores, facts.threshold, scores[ORIGINAL], scores[ADVERSARIAL], rate)
         self.plot.set_stale(stale)
         self._say(document, readings)
