@@ -14,6 +14,7 @@ from mirguard.datasets.synthesis import LABELS, RATE, dataset
 from mirguard.detectors.detect import detect
 from mirguard.detectors.reference import reference_for
 from mirguard.errors import Cancelled, FileError, UsageError
+from mirguard.experiment import plan, run
 from mirguard.models.front_end import LogMel
 from mirguard.models.log_mel_cnn import LogMelCnn, load_log_mel_cnn, save_log_mel_cnn
 from mirguard.models.toy import NAME, WEIGHTS, load_toy
@@ -115,10 +116,19 @@ def test_a_gradient_fools_it_at_40_db_and_noise_does_not(toy, windows):
     assert flipped(delta) >= 0.4
 
 
-def test_the_demonstration_is_heard_as_plucked_strings(toy):
-    decision = classify(toy, load_clip(resource("demo", "demo.flac")))
-    assert decision.label == "plucked string"
-    assert decision.confidence > 0.6
+def test_the_demonstration_can_be_attacked_and_the_attack_is_caught(toy, monkeypatch, tmp_path):
+    """What a newcomer without a network sees first: noise does nothing, a gradient at 40 dB does, the detector tells."""
+    monkeypatch.setenv("MIRGUARD_DATA", str(tmp_path))
+    demo = load_clip(resource("demo", "demo.flac"))
+    clean = classify(toy, demo)
+    assert clean.label == "plucked string"
+    assert clean.confidence > 0.8
+    assert not detect(toy, demo, detectors=("kde",), fpr=0.05)[0].flagged
+    assert not run(plan(demo, toy, "noise", snr=40.0), demo, toy).success
+    outcome = run(plan(demo, toy, "pgd", snr=40.0, steps=40), demo, toy)
+    assert outcome.success
+    assert outcome.snr_db >= 40.0
+    assert detect(toy, outcome.clip, detectors=("kde",), fpr=0.05)[0].flagged
 
 
 def test_a_clean_reference_comes_with_it(toy, clips, monkeypatch, tmp_path):

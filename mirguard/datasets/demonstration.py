@@ -60,9 +60,9 @@ def demonstration() -> Clip:
     parts = (
         ("plucked string", guitar + end, (0.35, 0.85, 0.35, 0.35, 0.5, 0.5, 0.5, 0.5), -6.0, -0.25),
         ("plucked string", tune, (0.3, 0.9, 0.5, 0.3, 0.5, 0.5, 0.5, 0.5), -4.0, 0.2),
-        ("bowed string", pad, (0.9, 0.3, 0.4, 0.3, 0.9, 0.9, 0.4, 0.3), -24.0, 0.5),
-        ("synth bass", bass, (0.8, 0.5, 0.2, 0.1, 0.7, 0.2, 0.2, 0.1), -17.0, 0.0),
-        ("drums", kit, (0.4, 0.4, 0.3, 0.5, 0.3, 0.2, 0.4, 0.5), -20.0, -0.1),
+        ("bowed string", pad, (0.9, 0.3, 0.4, 0.3, 0.9, 0.9, 0.4, 0.3), -10.0, 0.5),
+        ("synth bass", bass, (0.8, 0.5, 0.2, 0.1, 0.7, 0.2, 0.2, 0.1), -11.0, 0.0),
+        ("drums", kit, (0.4, 0.4, 0.3, 0.5, 0.3, 0.2, 0.4, 0.5), -15.0, -0.1),
     )
     sides = [np.zeros(samples, np.float32), np.zeros(samples, np.float32)]
     for instrument, notes, traits, level, place in parts:
@@ -71,7 +71,7 @@ def demonstration() -> Clip:
         angle = (place + 1) * np.pi / 4
         sides[0] += sound * np.float32(np.cos(angle))
         sides[1] += sound * np.float32(np.sin(angle))
-    wet = [reverberate(side, room(np.random.default_rng([3, n]), RATE, 0.75), -15.0) for n, side in enumerate(sides)]
+    wet = [reverberate(side, room(np.random.default_rng([3, n]), RATE, 0.75), -12.0) for n, side in enumerate(sides)]
     mix = np.stack([tone(side, RATE, -0.6, 15_000.0) for side in wet])
     fade = np.ones(samples, np.float32)
     fade[-round(0.9 * RATE) :] = np.cos(np.linspace(0, np.pi / 2, round(0.9 * RATE))) ** 2
