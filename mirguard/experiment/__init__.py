@@ -1,0 +1,48 @@
+"""One experiment: attack a clip, export, re-read, re-classify, measure. The only place where that happens.
+
+An `Experiment` names everything by name and hash and holds no modules, so it can travel; `run` turns it into an `Outcome`.
+Labels and measures of an outcome are those of the exported sound: clipped, quantised, read again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from mirguard.clip import Clip
+from mirguard.errors import UsageError
+from mirguard.experiment.batch import attack_batch
+from mirguard.experiment.outcome import BatchOutcome, Experiment, Export, Outcome, Progress
+from mirguard.experiment.plan import plan
+from mirguard.experiment.track import export, run
+from mirguard.models.contract import Classifier
+
+__all__ = [
+    "BatchOutcome",
+    "Experiment",
+    "Export",
+    "Outcome",
+    "Progress",
+    "attack",
+    "attack_batch",
+    "export",
+    "plan",
+    "run",
+]
+
+
+def attack(model: Classifier, sound: Clip | torch.Tensor, name: str, **options: Any) -> Outcome | BatchOutcome:
+    """`mg.attack`: a clip gives an `Outcome`, a tensor of windows a `BatchOutcome`.
+
+    Takes `epsilon` or `snr`, `target`, `seed`, `progress`, `cancel` and the attack's own parameters."""
+    if isinstance(sound, torch.Tensor):
+        return attack_batch(model, sound, name, **options)
+    if not isinstance(sound, Clip):
+        raise UsageError(f"What is attacked is a Clip or a tensor of windows, not {type(sound).__name__}.")
+    running = {
+        key: options.pop(key)
+        for key in ("progress", "cancel", "rest", "watch", "export_to", "max_gradients")
+        if key in options
+    }
+    return run(plan(sound, model, name, **options), sound, model, **running)

@@ -1,0 +1,94 @@
+"""The same for a batch of windows at the model's rate: no files, every result per row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from mirguard.attacks.catalogue import find_attack
+from mirguard.attacks.ledger import Step
+from mirguard.attacks.problem import Batch
+from mirguard.attacks.view import View
+from mirguard.errors import UsageError
+from mirguard.experiment.attack import Rest, attack_problem
+from mirguard.experiment.outcome import BatchOutcome
+from mirguard.experiment.plan import resolve_values
+from mirguard.models.contract import Classifier
+
+
+def attack_batch(
+    model: Classifier,
+    x: torch.Tensor,
+    attack: str,
+    *,
+    labels: torch.Tensor | None = None,
+    target: str | torch.Tensor | None = None,
+    epsilon: float | None = None,
+    snr: float | None = None,
+    seed: int = 0,
+    progress: Callable[[Step], None] | None = None,
+    cancel: threading.Event | None = None,
+    rest: Rest | None = None,
+    max_gradients: int | None = None,
+    **parameters: Any,
+) -> BatchOutcome:
+    """Attack windows `x (rows, window)` in ±1 at the model's rate, each row on its own.
+
+    `labels (rows,)` are the true classes (default: the model's own decisions); `target` is a label for all rows or
+    class numbers `(rows,)`. With `snr` every row has the budget of its own level.
+    """
+    found = find_attack(attack)
+    if x.ndim != 2 or x.shape[1] != model.window:
+        raise UsageError(f"{model.name} takes windows of shape (rows, {model.window}); got {tuple(x.shape)}.")
+    if not bool(torch.isfinite(x).all()) or float(x.abs().max()) > 1.0:
+        raise UsageError("Windows must be finite and within full scale ±1.")
+    x = x.detach().float()
+    with torch.no_grad():
+        said = torch.cat(
+            [model.logits(part.to(model.device)).to(x.device) for part in x.split(model.micro_batch)]
+        ).argmax(1)
+    labels = said if labels is None else torch.as_tensor(labels, device=x.device).long()
+    targets = None
+    if target is not None:
+        targets = (
+            torch.full_like(labels, model.index(target))
+            if isinstance(target, str)
+            else torch.as_tensor(target, device=x.device).long()
+        )
+        if bool((targets == labels).any()):
+            raise UsageError("Some rows have the target as their label already; choose another target for them.")
+    level = x.square().mean(1).sqrt()
+    if snr is not None and bool((level <= 0).any()):
+        raise UsageError("A silent row has no SNR; set the perturbation's size as an amplitude (epsilon).")
+    # With an SNR each row has the budget of its own level; the one in `values` stands for the median row.
+    typical = float(level.median())
+    values = resolve_values(found, typical, epsilon, snr, parameters)
+    scale = torch.ones_like(level) if snr is None else level / typical
+    problem = Batch(x, labels, targets, values["norm"], values["epsilon"] * scale, seed, scale)
+    ledger, cancelled = attack_problem(problem, View(model), found, values, progress, cancel, rest, max_gradients)
+
+    wrong = said != labels if targets is None else torch.zeros_like(said, dtype=torch.bool)
+    adversarial = torch.where(wrong[:, None], x, (x + ledger.best).clamp(-1.0, 1.0))
+    with torch.no_grad():
+        final = torch.cat(
+            [model.logits(part.to(model.device)).to(x.device) for part in adversarial.split(model.micro_batch)]
+        ).argmax(1)
+    success = final == targets if targets is not None else final != labels
+    delta = adversarial - x
+    rest_status = "cancelled" if cancelled else "failed"
+    return BatchOutcome(
+        adversarial=adversarial,
+        success=success,
+        status=tuple(
+            "clean-wrong" if w else "success" if s else rest_status for w, s in zip(wrong, success, strict=True)
+        ),
+        snr_db=problem.snr_db(delta, torch.arange(len(x), device=x.device)),
+        l2=delta.norm(dim=1),
+        linf=delta.abs().amax(1),
+        gradients=ledger.gradients,
+        forwards=ledger.forwards,
+        trace={name: torch.stack(lines) if lines else torch.empty(0, len(x)) for name, lines in ledger.trace.items()},
+    )
