@@ -59,7 +59,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With --without-qt, leave out every file of tests that names Qt, its fixtures or the workbench."""
     if config.getoption("--without-qt") and collection_path.suffix == ".py" and collection_path.is_file():
         text = collection_path.read_text(encoding="utf-8")
-        if any(word in text for word in ("PySide6", "pyqtgraph", "qtbot", "qapp", "mirguard.workbench")):
+        if any(
+            word in text for word in ("PySide6", "pyqtgraph", "qtbot", "qapp", "mirguard.workbench", "from workbench")
+        ):
             return True
     return None
 
