@@ -84,7 +84,7 @@ class Design:
         """The SNR in dB on a clip of that RMS; None for a silent clip."""
         if self.held == "snr":
             return self.level
-        return epsilon_to_snr(self.level, level) if level > 0 else None
+        return epsilon_to_snr(self.level, level) if level > 0 and self.level > 0 else None
 
     def own_values(self) -> dict[str, Any]:
         """What was set and is known to the chosen attack, ε aside."""
@@ -293,7 +293,9 @@ class Document:
         run, self.run = self.run, None
         entry = self.entries.get(run.key) if run else None
         if entry is not None and outcome is not None:
-            entry.outcome, entry.trace = outcome, list(run.trace)
+            found = outcome.trace  # complete, where the snapshots left out what came faster than they
+            entry.outcome = outcome
+            entry.trace = list(zip(found["loss"], found["margin"], found["snr_db"], strict=True))
             entry.made_with = (run.design, run.model)
             entry.readings.pop(ADVERSARIAL, None)
             self.tell("run", "outcome", "readings")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QTabWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QTabBar, QTabWidget
 
 from mirguard.analysis.spectrogram import SpectrogramSettings
 from mirguard.errors import UsageError
@@ -183,6 +183,12 @@ class Window(QMainWindow):
         else:
             # Once more when the window has the size that it really gets.
             self._arranged = False
+
+    def childEvent(self, event: QChildEvent) -> None:
+        # Qt makes the tabs of docks that share a place as they are needed.
+        if event.polished() and isinstance(event.child(), QTabBar):
+            named(event.child(), "Panels in one place")
+        super().childEvent(event)
 
     def showEvent(self, event: QEvent) -> None:
         super().showEvent(event)

@@ -76,7 +76,7 @@ class BudgetBox(QWidget):
         if self._level > 0.0:
             if held == "snr":
                 pairs["epsilon"] = self._level * 10.0 ** (-value / 20.0)
-            else:
+            elif value > 0.0:
                 pairs["snr"] = 20.0 * math.log10(self._level / value)
         for name, wanted in pairs.items():
             slider = self.snr if name == "snr" else self.epsilon
