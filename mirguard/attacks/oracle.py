@@ -86,7 +86,8 @@ class Oracle:
                 with torch.enable_grad():
                     graph, _ = self.view(piece.windows(leaf))
             part = slopes[first : first + piece.count].to(graph.device)
-            (slope,) = torch.autograd.grad(graph, leaf, part)
+            # As a product, not as `grad_outputs`: those make torch import its symbolic shapes, half a second at the first step.
+            (slope,) = torch.autograd.grad((graph * part).sum(), leaf)
             gradient[piece.index] += slope
             passes[number], graph = None, None  # free each graph as soon as it is used
             first += piece.count

@@ -24,7 +24,7 @@ from mirguard.detectors.reference import Reference
 from mirguard.errors import UsageError
 from mirguard.models.decision import TAGGING, Decision
 
-BANDWIDTHS = np.geomspace(0.05, 2.0, 12)  # in units of √d: standardised features lie about √(2d) apart
+BANDWIDTHS = np.geomspace(0.01, 2.0, 16)  # in units of √d: standardised features lie about √(2d) apart
 MIN_CLASS = 5
 
 
