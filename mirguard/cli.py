@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,19 +28,39 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # → and δ on a terminal that has none, names in another encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
-        if arguments and arguments[0] in COMMANDS:
-            options = _parser().parse_args(arguments)
-            return options.run(options) or 0
-        return _workbench(arguments)
+        status = _command(arguments) if arguments and arguments[0] in COMMANDS else _workbench(arguments)
+        sys.stdout.flush()
+        return status
     except MirguardError as error:
-        print(f"mirguard: {error}", file=sys.stderr)
+        _tell(str(error))
         return error.status
-    except KeyboardInterrupt:
-        print("mirguard: stopped.", file=sys.stderr)
-        return 1
     except BrokenPipeError:
+        # Whoever read our output has left (`| head`); nothing may be written any more, not even by the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        return 1
+    except MemoryError:
+        _tell("There is not enough memory for this; try a shorter clip.")
+        return 1
+    except KeyboardInterrupt:
+        _tell("stopped.")
+        return 1
+
+
+def _tell(sentence: str) -> None:
+    """One line on standard error."""
+    print("mirguard:", *sentence.split(), file=sys.stderr)
+
+
+def _command(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    return options.run(options)
 
 
 def _workbench(arguments: list[str]) -> int:
@@ -60,12 +81,15 @@ def _workbench(arguments: list[str]) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
+    from mirguard.clip import load_clip
     from mirguard.models.tracks import classify
 
+    if options.top < 1:
+        raise UsageError(f"How many labels to show (--top) is at least 1; got {options.top}.")
     model = _model(options)
 
     def one(name: str) -> dict[str, Any]:
-        clip = _clip(name)
+        clip = load_clip(name)
         decision = classify(model, clip)
         return {
             "file": name,
@@ -87,12 +111,15 @@ def _classify(options: argparse.Namespace) -> int:
 
 def _attack(options: argparse.Namespace) -> int:
     from mirguard.attacks.catalogue import find_attack
-    from mirguard.clip import check_export
+    from mirguard.clip import check_export, load_clip
     from mirguard.experiment import plan, run
 
     find_attack(options.attack)
+    clip = load_clip(options.file)
     output = check_export(options.output, options.subtype)
-    clip, model = _clip(options.file), _model(options)
+    if output.exists() and output.samefile(options.file):
+        raise UsageError(f"{output} is the sound to be attacked; choose another name for the adversarial one (-o).")
+    model = _model(options)
     given = {name: value for name, value in vars(options).items() if name.startswith("set_") and value is not None}
     experiment = plan(
         clip,
@@ -130,17 +157,24 @@ def _attack(options: argparse.Namespace) -> int:
 
 
 def _detect(options: argparse.Namespace) -> int:
-    from mirguard.detectors.catalogue import list_detectors
-    from mirguard.detectors.detect import detect, require_reference
+    from mirguard.clip import load_clip
+    from mirguard.detectors.catalogue import FPR, find_detector, list_detectors
+    from mirguard.detectors.detect import fit, require_reference
+    from mirguard.detectors.reference import hear
 
-    names = options.detector or [detector.name for detector in list_detectors()]
+    names = [find_detector(name).name for name in options.detector or [known.name for known in list_detectors()]]
+    fpr = FPR.check(options.fpr)
     model = _model(options)
     reference = require_reference(model, options.reference)
     for sentence in reference.skipped if options.reference else ():
-        print(f"mirguard: left out of the reference: {sentence}", file=sys.stderr)
+        _tell(f"left out of the reference: {sentence}")
+    detectors = [fit(name, model, reference) for name in names]
+    for detector in detectors:
+        detector.threshold(fpr)  # a reference too small for the rate is said once, before any file is heard
 
     def one(name: str) -> dict[str, Any]:
-        readings = detect(model, _clip(name), names, reference, options.fpr)
+        features, decision = hear(model, load_clip(name))
+        readings = [detector.read(features, decision, fpr) for detector in detectors]
         return {"file": name, "detectors": {reading.detector: reading.to_json() for reading in readings}}
 
     def show(found: dict[str, Any]) -> None:
@@ -162,8 +196,9 @@ def _detect(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from mirguard.analysis.measures import compare
+    from mirguard.clip import load_clip
 
-    figures = compare(_clip(options.original), _clip(options.processed))
+    figures = compare(load_clip(options.original), load_clip(options.processed))
     if options.json:
         _print({"original": options.original, "processed": options.processed, **figures})
         return 0
@@ -173,28 +208,28 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from mirguard.models.catalogue import list_models
+    from mirguard.models.catalogue import UNUSABLE, find_model, list_models
 
-    found = list_models()
-    if options.name is not None:
-        found = [info for info in found if info.name == options.name]
-        if not found:
-            raise UsageError(
-                f"There is no model {options.name!r}; there are {', '.join(i.name for i in list_models())}."
-            )
+    one = options.action == "show"
+    if one != (options.name is not None):
+        raise UsageError(
+            f"'mirguard models {options.action}' {'needs the name of a model' if one else 'takes no name'}."
+        )
+    found = [find_model(options.name)] if one else list_models()
     if options.json:
         documents = [vars(info) for info in found]
-        _print(documents[0] if options.name is not None else {"models": documents})
+        _print(documents[0] if one else {"models": documents})
         return 0
     for info in found:
         print(f"{info.name:18} {info.title}")
-        print(
-            f"{'':18} {info.task}, {len(info.labels)} labels, windows of {info.window / info.sample_rate:g} s at "
-            f"{info.sample_rate} Hz; {info.state}"
-        )
+        if info.state != UNUSABLE:
+            print(
+                f"{'':18} {info.task}, {len(info.labels)} labels, windows of {info.window / info.sample_rate:g} s at "
+                f"{info.sample_rate} Hz; {info.state}"
+            )
         for sentence in filter(None, (info.note, info.how)):
             print(f"{'':18} {sentence}")
-        if options.name is not None:
+        if one:
             print(f"{'':18} {', '.join(info.labels)}")
     return 0
 
@@ -300,12 +335,6 @@ def _attack_options(attack: argparse.ArgumentParser) -> None:
         )
 
 
-def _clip(name: str) -> Any:
-    from mirguard.clip import load_clip
-
-    return load_clip(name)
-
-
 def _model(options: argparse.Namespace) -> Any:
     """The model asked for; without --model the default, or the toy model with a word on standard error why."""
     import torch
@@ -314,18 +343,19 @@ def _model(options: argparse.Namespace) -> Any:
     from mirguard.models.catalogue import default_model, load_model
 
     torch.set_flush_denormal(True)  # denormal weights make inference on a CPU many times slower
+    told = []
 
-    def tell(sentence: str, _done: float | None = None) -> None:
-        print(f"mirguard: {sentence}", file=sys.stderr)
+    def progress(text: str, _done: float | None) -> None:
+        if text not in told:  # it comes again and again while a download goes on
+            told.append(text)
+            _tell(f"{text} ...")
 
-    if options.model:
-        return load_model(options.model, progress=tell)
     try:
-        return load_model(default_model(), progress=tell)
-    except UsageError:
-        raise
+        return load_model(options.model or default_model(), progress)
     except MirguardError as error:
-        tell(f"{error} Going on with {TOY}.")
+        if options.model:
+            raise
+        _tell(f"{error} Going on with {TOY}.")
         return load_model(TOY)
 
 
@@ -335,13 +365,16 @@ def _each(
     one: Callable[[str], dict[str, Any]],
     show: Callable[[dict[str, Any]], None],
 ) -> int:
-    """Do every file; one that fails is named on standard error, the others go on, and the worst status is returned."""
+    """Do every file; one that fails is named on standard error, the others go on, and the worst status is returned.
+
+    With --json the document holds the files that could be done; where none could there is no document."""
     documents, status = [], 0
     for name in options.files:
         try:
             found = one(name)
         except MirguardError as error:
-            print(f"mirguard: {name}: {error}", file=sys.stderr)
+            named = Path(name).name in str(error)
+            _tell(str(error) if named else f"{name}: {error}")
             status = max(status, error.status)
             continue
         documents.append(found)
@@ -353,7 +386,7 @@ def _each(
 
 
 def _print(document: Any) -> None:
-    """Strict JSON: an infinite SNR (nothing changed) is null."""
+    """Strict JSON in ASCII, which every pipe can carry; an infinite SNR (nothing changed) is null."""
 
     def strict(value: Any) -> Any:
         if isinstance(value, dict):
@@ -362,7 +395,7 @@ def _print(document: Any) -> None:
             return [strict(entry) for entry in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    print(json.dumps(strict(document), ensure_ascii=False, indent=2, allow_nan=False))
+    print(json.dumps(strict(document), indent=2, allow_nan=False))
 
 
 def _db(value: float | None) -> str:

@@ -217,7 +217,7 @@ def test_requests_that_make_no_sense_are_refused_in_a_sentence(model, tmp_path):
         ({"epsilon": -0.1}, "ε"),
         ({"epsilon": math.nan}, "ε"),
         ({"epsilon": 0.01, "snr": 30}, "once"),
-        ({"snr": math.inf}, "number of decibels"),
+        ({"snr": math.inf}, "SNR .--snr. is a number"),
         ({"snr": 500}, "dB"),
         ({"steps": 0}, "Iterations"),
         ({"norm": "l7"}, "l2, linf"),

@@ -10,8 +10,18 @@ import math
 
 from mirguard.clip import step_of
 from mirguard.errors import UsageError
+from mirguard.parameters import Parameter
 
 L2, LINF = "l2", "linf"
+SNR = Parameter(
+    "snr",
+    "The budget as the signal-to-noise ratio that the result keeps at least.",
+    minimum=-200.0,
+    maximum=400.0,
+    unit="dB",
+    label="SNR",
+    optional=True,
+)
 
 
 def snr_to_epsilon(snr: float, rms: float) -> float:

@@ -62,7 +62,7 @@ STEP_SIZE = Parameter(
     "step_size",
     "Length of one step, in the same measure as ε.",
     default=lambda values: (
-        min(1.0, 2.5 * values["epsilon"] / values["steps"]) if values["steps"] > 2 else values["epsilon"]
+        min(1.0, max(1e-8, 2.5 * values["epsilon"] / values["steps"])) if values["steps"] > 2 else values["epsilon"]
     ),
     minimum=1e-8,
     maximum=1.0,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from mirguard.attacks.budget import before_rounding, epsilon_to_snr, snr_to_epsilon
+from mirguard.attacks.budget import SNR, before_rounding, epsilon_to_snr, snr_to_epsilon
 from mirguard.attacks.catalogue import Attack, find_attack
 from mirguard.clip import SUBTYPES, Clip, rms
 from mirguard.errors import UsageError
@@ -51,12 +50,11 @@ def resolve_values(
             "Give the budget once: either as an amplitude (--epsilon) or as a signal-to-noise ratio (--snr)."
         )
     if snr is not None:
-        if not math.isfinite(float(snr)):
-            raise UsageError(f"The signal-to-noise ratio (--snr) is a number of decibels; got {snr!r}.")
-        epsilon = snr_to_epsilon(float(snr), level)
+        snr = SNR.check(snr)
+        epsilon = snr_to_epsilon(snr, level)
         if not 1e-6 <= epsilon <= 1.0:
             raise UsageError(
-                f"An SNR of {float(snr):g} dB would need a perturbation of {epsilon:.2g} of full scale; it can be 1e-06 to 1, "
+                f"An SNR of {snr:g} dB would need a perturbation of {epsilon:.2g} of full scale; it can be 1e-06 to 1, "
                 f"for this clip {epsilon_to_snr(1.0, level):.0f} to {epsilon_to_snr(1e-6, level):.0f} dB."
             )
     return resolve(attack.parameters, {**given, "epsilon": epsilon}, rms=level)
