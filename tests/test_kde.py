@@ -54,7 +54,7 @@ def test_scores_are_feinmans_density_of_the_predicted_class(task):
     points = (reference.features - mean) / scale
     mine = np.repeat(reference.labels, 3) == "class 1"
     against = points if task == "tagging" else points[mine]
-    oracle = KernelDensity(bandwidth=kde.bandwidth).fit(against)
+    oracle = KernelDensity(bandwidth=kde.bandwidth, leaf_size=10_000).fit(against)
     query = np.random.default_rng(5).standard_normal((6, 4)).astype(np.float32) * 3
     assert kde.score(query, "class 1") == pytest.approx(-oracle.score_samples((query - mean) / scale).mean(), rel=1e-9)
 
@@ -68,7 +68,7 @@ def test_clean_scores_leave_the_clip_itself_out():
     clip_of, labels = reference.clip_of_window, np.asarray(reference.labels)
     for clip in (0, 7, 19):
         others = (clip_of != clip) & (labels[clip_of] == labels[clip])
-        oracle = KernelDensity(bandwidth=kde.bandwidth).fit(points[others])
+        oracle = KernelDensity(bandwidth=kde.bandwidth, leaf_size=10_000).fit(points[others])
         assert kde.clean_scores[clip] == pytest.approx(-oracle.score_samples(points[clip_of == clip]).mean(), rel=1e-9)
 
 
