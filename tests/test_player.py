@@ -68,7 +68,7 @@ def test_samples_are_kept_by_reference_and_any_layout_in_memory_will_do():
     interleaved = np.ascontiguousarray(clip.T).T
     with listen({"original": clip, "adversarial": interleaved}) as listener:
         listener.play()
-        sources = listener.player._output.sources
+        sources = listener.player._transport.output.sources
         assert sources["original"].samples is clip
         assert np.shares_memory(sources["adversarial"].samples, interleaved)
         listener.player.select("adversarial")
@@ -536,7 +536,7 @@ def test_a_piece_that_is_not_ready_is_silent_and_counted():
 
 
 def test_a_device_that_cannot_do_the_clips_rate_plays_it_in_time_and_tune(monkeypatch):
-    monkeypatch.setattr("mirguard.playback.player.AT_ONCE", 2.0)  # this device is pumped faster than time
+    monkeypatch.setattr("mirguard.playback.transport.AT_ONCE", 2.0)  # this device is pumped faster than time
     rate, device_rate, seconds = 22050, 48000, 6
     clip = (0.5 * np.sin(2 * np.pi * 440 * np.arange(rate * seconds) / rate)).astype(np.float32)
     with listen({"original": clip, "adversarial": clip * np.float32(0.5)}, rate, device_rate) as listener:
@@ -565,7 +565,7 @@ def test_what_comes_next_is_resampled_in_the_background():
         player = listener.player
         listener.play()
         for _ in range(3):
-            source, position = player._output.sources["original"], round(player.position * 48000)
+            source, position = player._transport.output.sources["original"], round(player.position * 48000)
             wanted = range(position // source._piece, min(position + 3 * 48000, source.frames) // source._piece)
             wait_until(lambda source=source, wanted=wanted: all(number in source._pieces for number in wanted))
             listener.hear(48000)
@@ -680,7 +680,7 @@ def test_a_device_that_stops_by_itself_pauses_and_the_next_play_opens_another():
 
 
 def test_the_device_is_given_back_after_a_silence_and_the_position_stays(monkeypatch):
-    monkeypatch.setattr("mirguard.playback.player.IDLE", 0.05)
+    monkeypatch.setattr("mirguard.playback.device_thread.IDLE", 0.05)
     with listen({"original": noise()}) as listener:
         player = listener.player
         listener.play()

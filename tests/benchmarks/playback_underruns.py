@@ -79,11 +79,11 @@ def play(seconds: float, latency: float, load: bool) -> dict[str, object]:
         player.play()
         player.wait()
         began = time.monotonic()
-        asked = getattr(player._output.sink, "latency", 0.0)
+        asked = getattr(player._transport.output.sink, "latency", 0.0)
         while time.monotonic() - began < seconds:
             time.sleep(0.5)
             player.select("adversarial" if player.selected == "original" else "original")
-        blocks, lasted = player._output.sink.blocks, time.monotonic() - began
+        blocks, lasted = player._transport.output.sink.blocks, time.monotonic() - began
         result = {
             "device": player.output,
             "silent": player.silent,
