@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -60,17 +61,24 @@ def _torch() -> Iterator[tuple[str, str]]:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, computing on the CPU"
     yield FINE, f"{torch.__version__}, {torch.get_num_threads()} threads; {device}"
-    if not torch.set_flush_denormal(True):
+    can_flush = torch.set_flush_denormal(True)
+    torch.set_flush_denormal(False)  # the question was only whether it can
+    if not can_flush:
         yield NOTE, "this processor cannot flush denormal numbers; models may run slowly."
 
 
 def _window() -> Iterator[tuple[str, str]]:
-    # By their names only: the terminal never imports Qt.
     for name in ("PySide6-Essentials", "pyqtgraph"):
         try:
             yield FINE, f"{name} {version(name)}"
         except PackageNotFoundError:
             yield FAILS, f"{name} is not installed; install MIRGuard again."
+            return
+    # In a process of its own: the terminal never imports Qt, and a missing system library shows only on import.
+    tried = subprocess.run([sys.executable, "-c", "import PySide6.QtWidgets"], capture_output=True, text=True)
+    if tried.returncode:
+        reason = (tried.stderr.strip().splitlines() or ["it gives no reason"])[-1]
+        yield FAILS, f"Qt cannot be loaded ({reason}); install the system libraries that the README names."
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         yield NOTE, "no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set); the terminal works without one."
 
@@ -94,20 +102,25 @@ def _data() -> Iterator[tuple[str, str]]:
     from mirguard.models.catalogue import data_folder
 
     folder = data_folder()
-    place = folder
-    while not place.exists():
-        place = place.parent
-    if os.access(place, os.W_OK):
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):  # trying is the only way to know
+            pass
         yield FINE, str(folder)
-    else:
-        yield NOTE, f"{folder} cannot be written; fetched models and references will not be kept. Set MIRGUARD_DATA."
+    except OSError as error:
+        yield (
+            NOTE,
+            f"{folder} cannot be written ({error.strerror}): fetched models and references will not be kept; "
+            "name another folder in MIRGUARD_DATA.",
+        )
 
 
 def _models() -> Iterator[tuple[str, str]]:
-    from mirguard.models.catalogue import list_models
+    from mirguard.models.catalogue import TO_BE_FETCHED, UNUSABLE, list_models
 
+    verdicts = {UNUSABLE: FAILS, TO_BE_FETCHED: NOTE}
     for info in list_models():
-        yield (FINE if not info.how else NOTE), f"{info.name}: {info.state}. {info.how}".rstrip()
+        yield verdicts.get(info.state, FINE), f"{info.name}: {info.state}. {info.how}".rstrip()
 
 
 def _self_test() -> Iterator[tuple[str, str]]:
