@@ -112,13 +112,14 @@ def _classify(options: argparse.Namespace) -> int:
 def _attack(options: argparse.Namespace) -> int:
     from mirguard.attacks.catalogue import find_attack
     from mirguard.clip import check_export, load_clip
-    from mirguard.experiment import plan, run
 
     find_attack(options.attack)
     clip = load_clip(options.file)
     output = check_export(options.output, options.subtype)
-    if output.exists() and output.samefile(options.file):
+    if output.exists() and output.samefile(clip.source):
         raise UsageError(f"{output} is the sound to be attacked; choose another name for the adversarial one (-o).")
+    from mirguard.experiment import plan, run  # torch takes a second: whatever can be refused before it, is
+
     model = _model(options)
     given = {name: value for name, value in vars(options).items() if name.startswith("set_") and value is not None}
     experiment = plan(
