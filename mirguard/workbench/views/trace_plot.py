@@ -116,9 +116,9 @@ class TracePlot(pg.PlotWidget):
 
     def mark(self, iteration: float, text: str) -> None:
         """A vertical line with a word, for example where the decision flipped."""
-        line = pg.InfiniteLine(
-            iteration, pen=self._mark_pen(), label=text, labelOpts={"position": 0.88, "color": colours().adversarial}
-        )
+        options = {"position": 0.88, "color": colours().adversarial, "fill": colours().base, "movable": False}
+        line = pg.InfiniteLine(iteration, pen=self._mark_pen(), label=text, labelOpts=options)
+        line.setZValue(10)  # its word stands on a plate of its own, above the curves
         line.label.setFont(small_font(self.font()))
         self._marks.append(line)
         self.addItem(line, ignoreBounds=True)
@@ -174,6 +174,7 @@ class TracePlot(pg.PlotWidget):
         for line in self._marks:
             line.setPen(self._mark_pen())
             line.label.setColor(chosen.adversarial)
+            line.label.fill = pg.mkBrush(chosen.base)
         self.viewport().update()
 
     def _colour_sides(self) -> None:
