@@ -70,6 +70,9 @@ class ScorePlot(QWidget):
         self._describe()
         self.update()
 
+    def _faint(self, which: str) -> bool:
+        return self._stale and which == "adversarial"
+
     def flagged(self, which: str) -> bool:
         """Whether that sound's score lies above the threshold."""
         score = self._marks[which]
@@ -143,8 +146,12 @@ class ScorePlot(QWidget):
             painter.fillRect(QRectF(start, area.top(), area.right() - start, area.height()), chosen.faint("danger", 26))
         self._paint_histogram(painter, area, low, high)
         self._paint_axis(painter, area, low, high, metrics)
-        for lane, which in enumerate(shown):
-            self._paint_mark(painter, area, which, 6 + lane * LANE, x_of, metrics)
+        lanes = [(which, 6 + lane * LANE) for lane, which in enumerate(shown)]
+        # All stems before all words: no stem runs through a word.
+        for which, top in lanes:
+            self._paint_stem(painter, area, which, top, x_of)
+        for which, top in lanes:
+            self._paint_words(painter, area, which, top, x_of, metrics)
         if self._threshold is not None:
             x = round(min(max(x_of(self._threshold), area.left()), area.right())) + 0.5
             painter.setPen(QPen(QColor(chosen.danger), 1, Qt.PenStyle.DashLine))
@@ -201,15 +208,17 @@ class ScorePlot(QWidget):
                 )
             index += 1
 
-    def _paint_mark(
-        self, painter: QPainter, area: QRectF, which: str, top: float, x_of, metrics: QFontMetricsF
-    ) -> None:
-        """A line of text with a stem down to the axis, in the sound's colour; the verdict in its own."""
-        chosen, score = colours(), self._marks[which]
-        faint = self._stale and which == "adversarial"
-        colour = chosen.faint(which, 110) if faint else QColor(getattr(chosen, which))
+    def _place(self, area: QRectF, which: str, x_of) -> tuple[float, float]:
+        """Where a mark's score lies, and where inside the plot its stem is drawn."""
+        score = self._marks[which]
         exact = x_of(score) if math.isfinite(score) else (area.right() + 99 if score > 0 else area.left() - 99)
-        x = round(min(max(exact, area.left()), area.right())) + 0.5
+        return exact, round(min(max(exact, area.left()), area.right())) + 0.5
+
+    def _paint_stem(self, painter: QPainter, area: QRectF, which: str, top: float, x_of) -> None:
+        """From a mark's line of text down to the axis, in the sound's colour."""
+        chosen = colours()
+        colour = chosen.faint(which, 110) if self._faint(which) else QColor(getattr(chosen, which))
+        exact, x = self._place(area, which, x_of)
         painter.setPen(QPen(colour, 2))
         painter.drawLine(QPointF(x, top + LANE / 2), QPointF(x, area.bottom()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -222,13 +231,21 @@ class ScorePlot(QWidget):
         else:
             painter.drawEllipse(QPointF(x, area.bottom()), 4, 4)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def _paint_words(
+        self, painter: QPainter, area: QRectF, which: str, top: float, x_of, metrics: QFontMetricsF
+    ) -> None:
+        """The sound and its score in the sound's colour, the verdict in its own, on a plate beside the stem."""
+        chosen, score, faint = colours(), self._marks[which], self._faint(which)
+        x = self._place(area, which, x_of)[1]
         flagged = self.flagged(which)
         name = f"{which.capitalize()} {format_figures(score)}"
         verdict = "" if self._threshold is None else " flagged" if flagged else " passes"
         widths = metrics.horizontalAdvance(name), metrics.horizontalAdvance(verdict)
         total = sum(widths) + 2
         left = x + 7 if x + 7 + total <= self.width() - 4 else max(4.0, x - 7 - total)
-        painter.setPen(QColor(chosen.muted) if faint else colour)
+        painter.fillRect(QRectF(left - 3, top + 2, total + 6, LANE - 4), QColor(chosen.base))
+        painter.setPen(QColor(chosen.muted if faint else getattr(chosen, which)))
         painter.drawText(QRectF(left, top, widths[0] + 2, LANE), Qt.AlignmentFlag.AlignVCenter, name)
         painter.setPen(QColor(chosen.muted if faint else chosen.danger if flagged else chosen.good))
         painter.drawText(QRectF(left + widths[0], top, widths[1] + 4, LANE), Qt.AlignmentFlag.AlignVCenter, verdict)
