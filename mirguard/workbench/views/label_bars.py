@@ -127,17 +127,23 @@ class LabelBars(QWidget):
         badge = "flipped" if self.flipped else "unchanged"
         small = small_font(self.font())
         badge_width = QFontMetricsF(small).horizontalAdvance(badge) + 16
-        room = width - badge_width - 44
-        first, second = self._original[0][0], self._adversarial[0][0]
-        halves = [metrics.elidedText(text, Qt.TextElideMode.ElideRight, room / 2) for text in (first, second)]
+        labels = [self._original[0][0]] + ([self._adversarial[0][0]] if self.flipped else [])
+        arrow = metrics.horizontalAdvance("→") + 16 if self.flipped else 0.0
+        wanted = sum(metrics.horizontalAdvance(text) for text in labels) + arrow
+        # The arrow says it too: where there is no room for both, the names count more than the badge.
+        with_badge = wanted + 12 + badge_width <= width or not self.flipped
+        halves = _elided(labels, width - arrow - (badge_width + 12 if with_badge else 0.0), metrics)
         painter.setPen(QColor(chosen.original))
         painter.drawText(area, align, halves[0])
-        x += metrics.horizontalAdvance(halves[0]) + 8
-        painter.setPen(QColor(chosen.muted))
-        painter.drawText(QRectF(x, 2, 20, HEAD - 4), align, "→")
-        x += metrics.horizontalAdvance("→") + 8
-        painter.setPen(QColor(chosen.adversarial))
-        painter.drawText(QRectF(x, 2, room, HEAD - 4), align, halves[1])
+        if self.flipped:
+            x += metrics.horizontalAdvance(halves[0]) + 8
+            painter.setPen(QColor(chosen.muted))
+            painter.drawText(QRectF(x, 2, 20, HEAD - 4), align, "→")
+            x += metrics.horizontalAdvance("→") + 8
+            painter.setPen(QColor(chosen.adversarial))
+            painter.drawText(QRectF(x, 2, width, HEAD - 4), align, halves[1])
+        if not with_badge:
+            return
         plate = QRectF(self.width() - 10 - badge_width, HEAD / 2 - 9, badge_width, 18)
         colour = chosen.adversarial if self.flipped else chosen.muted
         painter.setPen(QColor(colour))
@@ -219,3 +225,11 @@ class LabelBars(QWidget):
                 QToolTip.hideText()
             return True
         return super().event(event)
+
+
+def _elided(texts: list[str], room: float, metrics: QFontMetricsF) -> list[str]:
+    """The texts cut to fit into that width together: a short one leaves the other what it does not need."""
+    widths = [metrics.horizontalAdvance(text) for text in texts]
+    share = room / len(texts)
+    spare = sum(max(0.0, share - width) for width in widths)
+    return [metrics.elidedText(text, Qt.TextElideMode.ElideRight, share + spare + 0.5) for text in texts]
