@@ -12,6 +12,8 @@ from mirguard.workbench.actions import tip
 from mirguard.workbench.document import SIDES
 from mirguard.workbench.panels.parts import Elided, check, combo, named, silently, tool_button
 from mirguard.workbench.theme import bind_icon
+from mirguard.workbench.views.axes import AXIS_WIDTH
+from mirguard.workbench.views.colourbar import WIDTH as BAR_WIDTH
 from mirguard.workbench.views.formats import format_db, format_hz, format_time
 from mirguard.workbench.views.spectrogram_stack import SpectrogramStack
 from mirguard.workbench.views.waveform_strip import WaveformStrip
@@ -40,7 +42,11 @@ class SpectrogramsPanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.bar)
         layout.addWidget(self.stack, 1)
-        layout.addWidget(self.strip)
+        # Under the pictures and as wide as they: with the whole sound on screen a moment is at one place in all of them.
+        overview = QHBoxLayout()
+        overview.setContentsMargins(AXIS_WIDTH, 0, BAR_WIDTH, 0)
+        overview.addWidget(self.strip)
+        layout.addLayout(overview)
         foot = QHBoxLayout()
         foot.setContentsMargins(2, 0, 2, 0)
         foot.addWidget(self.readout, 1)
