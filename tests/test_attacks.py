@@ -323,6 +323,14 @@ def test_noise_has_exactly_the_size_it_should():
     torch.testing.assert_close(found.snr_db, torch.full((3,), 30.0), atol=1e-3, rtol=0)
 
 
+def test_budgets_hold_for_minutes_of_sound():
+    """Sums of millions of squares in float32: what is projected onto ε has that RMS in double precision too."""
+    x = torch.zeros(1, 1 << 22)
+    problem = Batch(x, torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.01]), 0, torch.ones(1))
+    for delta in (problem.noise(), problem.project(sounds(1, 1 << 22, level=1.0))):
+        assert float(delta.double().square().mean().sqrt()) == pytest.approx(0.01, rel=1e-6)
+
+
 @given(snr=st.floats(-20, 90), rms=st.floats(1e-4, 1.0))
 def test_epsilon_and_snr_are_two_faces_of_one_number(snr, rms):
     assert epsilon_to_snr(snr_to_epsilon(snr, rms), rms) == pytest.approx(snr, abs=1e-9)
