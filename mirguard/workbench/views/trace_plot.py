@@ -48,7 +48,7 @@ class TracePlot(pg.PlotWidget):
         super().__init__(parent, enableMenu=False)
         self.setAccessibleName("Trace of the attack")
         self.viewport().setAccessibleName("Trace of the attack, curves")
-        self.setMinimumSize(200, 110)
+        self.setMinimumSize(200, 100)
         self._names = {"left": left, "right": right}
         self._empty = "The loss at each iteration appears here"
         self._steps = _Growing()
@@ -116,7 +116,7 @@ class TracePlot(pg.PlotWidget):
 
     def mark(self, iteration: float, text: str) -> None:
         """A vertical line with a word, for example where the decision flipped."""
-        options = {"position": 0.88, "color": colours().adversarial, "fill": colours().base, "movable": False}
+        options = {"position": 0.55, "color": colours().adversarial, "fill": colours().base, "movable": False}
         line = pg.InfiniteLine(iteration, pen=self._mark_pen(), label=text, labelOpts=options)
         line.setZValue(10)  # its word stands on a plate of its own, above the curves
         line.label.setFont(small_font(self.font()))
