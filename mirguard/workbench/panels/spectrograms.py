@@ -73,13 +73,14 @@ class SpectrogramsPanel(QWidget):
         self.colours = combo("Colour map", "Colours from quiet to loud", 6)
         for name in COLOUR_MAPS:
             self.colours.addItem(name.capitalize(), name)
-        self.window_menu = combo("Transform length", "Long: fine in frequency. Short: fine in time.", 5)
-        self.window_menu.addItem("Auto", None)
+        help = "Samples per transform. Long: fine in frequency; short: fine in time. Auto: 2048, below 32 kHz 1024."
+        self.window_menu = combo("Transform length", help, 5)
+        self.window_menu.addItem("FFT auto", None)
         for window in WINDOWS:
-            self.window_menu.addItem(f"{window}", window)
+            self.window_menu.addItem(f"FFT {window}", window)
         for menu in (self.scale, self.colours, self.window_menu):
             widest = max(menu.fontMetrics().horizontalAdvance(menu.itemText(i)) for i in range(menu.count()))
-            menu.setFixedWidth(widest + 52)
+            menu.setFixedWidth(widest + 36)
         self.floor = self._level("Quietest level shown", -140, 0)
         self.ceiling = self._level("Loudest level shown", -130, 6)
         self.scale.activated.connect(lambda: self._change(scale=self.scale.currentData()))
@@ -131,7 +132,7 @@ class SpectrogramsPanel(QWidget):
         made.setSingleStep(5)
         made.setSuffix(" dB")
         made.setKeyboardTracking(False)
-        made.setFixedWidth(made.fontMetrics().horizontalAdvance("−140 dB") + 34)
+        made.setFixedWidth(made.fontMetrics().horizontalAdvance("−140 dB") + 28)
         made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         return named(made, name, f"{name}, re full scale")
 

@@ -26,7 +26,7 @@ QMenu::item:disabled { color: $disabled; background: transparent; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
 
 QToolBar { background: $window; border: none; border-bottom: 1px solid $border; padding: 3px 6px; spacing: 3px; }
-QToolBar::separator { width: 1px; background: $border; margin: 5px 5px; }
+QToolBar::separator { width: 1px; background: $border; margin: 5px 3px; }
 QStatusBar { background: $window; color: $muted; border-top: 1px solid $border; }
 QStatusBar::item { border: none; }
 
@@ -57,6 +57,10 @@ QToolButton:pressed { background: $pressed; }
 QToolButton:checked { background: $checked; border-color: $accent; }
 QToolButton:focus { border-color: $accent; }
 QToolButton:disabled { color: $disabled; }
+QToolButton[small="true"] { padding: 0px 5px; }
+QToolButton[folds="true"] { padding: 3px 4px 3px 0px; }
+QToolButton[folds="true"]:checked { background: transparent; border-color: transparent; }
+QToolButton[folds="true"]:focus { border-color: $accent; }
 QToolButton[popupMode="1"] { padding-right: 16px; }
 QToolButton::menu-button { border: none; width: 14px; }
 
@@ -80,12 +84,12 @@ QAbstractSpinBox, QComboBox, QLineEdit { min-height: 18px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
     border-color: $accent; }
 QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: $disabled; background: $window; }
-QComboBox { padding-right: 22px; }
+QComboBox { padding-right: 2px; }
 QComboBox::drop-down { border: none; width: 20px; }
 QComboBox::down-arrow { image: url("$chevron_down"); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $raised; color: $text; border: 1px solid $border; outline: none;
     selection-background-color: $accent; selection-color: $accent_text; }
-QAbstractSpinBox { padding-right: 18px; }
+QAbstractSpinBox { padding-right: 4px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; background: transparent; width: 16px; }
 QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: $hover; border-radius: 3px; }
 QAbstractSpinBox::up-arrow { image: url("$chevron_up"); width: 10px; height: 10px; }
