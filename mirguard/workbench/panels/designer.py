@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from mirguard.attacks.catalogue import EPSILON
 from mirguard.workbench.document import Document
@@ -36,8 +37,11 @@ class DesignerPanel(QWidget):
         self.budget = BudgetBox(EPSILON)
         self.parameters = ParameterForm()
         self.trace = TracePlot("loss", "margin")
-        self.trace.setMaximumHeight(240)
+        self.trace.setMaximumHeight(340)
         self.run_row = RunRow()
+
+        self._fitting = QTimer(self, singleShot=True, interval=0)  # when what was changed has been laid out
+        self._fitting.timeout.connect(self._fit_notes)
 
         self.settings = QWidget()
         settings = QVBoxLayout(self.settings)
@@ -60,7 +64,7 @@ class DesignerPanel(QWidget):
                 settings.addWidget(note)
         settings.addWidget(self.budget)
         settings.addWidget(self.parameters)
-        inner = Content()
+        self._inner = inner = Content()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 10, 10, 6)
         column.setSpacing(8)
@@ -70,7 +74,8 @@ class DesignerPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(Scroll(inner, "Attack settings"), 1)
+        self._scroll = Scroll(inner, "Attack settings")
+        layout.addWidget(self._scroll, 1)
         layout.addWidget(self.run_row)
         self.setMinimumHeight(200)
 
@@ -86,6 +91,29 @@ class DesignerPanel(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(340, 640)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_notes()
+
+    def _explain(self, menu: QComboBox, note: QLabel, text: str) -> None:
+        """A sentence on what is chosen, below its menu and in its tool tip."""
+        note.setText(text)
+        menu.setToolTip("\n".join(filter(None, (menu.accessibleDescription(), text))))
+        self._fitting.start()
+
+    def _fit_notes(self) -> None:
+        """Show the sentences where everything fits with them; in a low window the settings need their room."""
+        width, room = self._scroll.viewport().width(), self._scroll.viewport().height()
+        needed = self._inner.heightForWidth(width) - self.parameters.unfolded_height()
+        notes = [note for note in (self.model_note, self.attack_note) if note.text()]
+        margins = self._inner.layout().contentsMargins()
+        inside = width - margins.left() - margins.right()
+        for note in notes:
+            if note.isHidden():
+                needed += note.heightForWidth(inside) + self.settings.layout().spacing()
+        for note in (self.model_note, self.attack_note):
+            note.setVisible(note in notes and needed <= room)
 
     def _make_searchable(self, menu: QComboBox) -> None:
         menu.setEditable(True)
@@ -124,8 +152,7 @@ class DesignerPanel(QWidget):
         self.model.setPlaceholderText("Loading …")
         facts = document.model
         about = facts.note if facts is not None else document.model_state
-        self.model_note.setText(about)
-        self.model_note.setVisible(bool(about))
+        self._explain(self.model, self.model_note, about)
         labels = facts.labels if facts is not None else None
         if labels != self._labels:
             self._labels = labels
@@ -144,7 +171,7 @@ class DesignerPanel(QWidget):
                 self.attack.addItem(attack.title, attack.name)
         silently(self.attack, self.attack.setCurrentIndex, self.attack.findData(design.attack))
         declared = design.declaration
-        self.attack_note.setText(f"{declared.help} {declared.reference}.")
+        self._explain(self.attack, self.attack_note, f"{declared.help} {declared.reference}.")
         place = 0 if design.target is None else max(0, self.target.findData(design.target))
         silently(self.target, self.target.setCurrentIndex, place)
         self.target.lineEdit().setCursorPosition(0)

@@ -36,6 +36,7 @@ class ParameterForm(QWidget):
         self.more = QToolButton()
         self.more.setText("More settings")
         self.more.setCheckable(True)
+        self.more.setProperty("folds", True)
         keyboard_only(named(self.more, "More settings", "Show or hide what seldom needs to be changed"))
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.more.setArrowType(Qt.ArrowType.RightArrow)
@@ -48,6 +49,10 @@ class ParameterForm(QWidget):
     def _fold(self, shown: bool) -> None:
         self._folded.setVisible(shown)
         self.more.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def unfolded_height(self) -> int:
+        """What the rows that fold away take now."""
+        return 0 if self._folded.isHidden() else self._folded.minimumSizeHint().height() + self._layout.spacing()
 
     @staticmethod
     def _group() -> QWidget:
@@ -128,6 +133,7 @@ class SliderRow(Row):
             self.auto = QToolButton()
             self.auto.setText("Auto")
             self.auto.setCheckable(True)
+            self.auto.setProperty("small", True)
             keyboard_only(named(self.auto, f"{parameter.title}, automatic", "Let it follow the other settings"))
             self.auto.clicked.connect(lambda on: self.say(None if on else self.slider.value()))
             # In the label's own line, at its end: fields of all rows keep one edge.

@@ -121,7 +121,8 @@ class Content(QWidget):
     pictures give way before anything has to be scrolled."""
 
     def heightForWidth(self, width: int) -> int:
-        return self.layout().totalMinimumHeightForWidth(width)
+        wrapped = self.layout().totalMinimumHeightForWidth(width)
+        return wrapped if wrapped >= 0 else self.layout().totalMinimumSize().height()
 
 
 class Scroll(QScrollArea):
