@@ -57,8 +57,8 @@ class PlaybackPanel(QWidget):
             self.sources.addButton(button, number - 1)
             segments.addWidget(button)
 
-        self.gain_label = label("+0 dB")
-        self.gain_label.setMinimumWidth(self.gain_label.fontMetrics().horizontalAdvance("+80 dB "))
+        self.gain_label = label("Gain +0 dB")
+        self.gain_label.setMinimumWidth(self.gain_label.fontMetrics().horizontalAdvance("Gain +80 dB "))
         self.gain_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.gain = self._slider("Gain of the perturbation", -20, round(MAX_GAIN_DB))
         self.gain.setToolTip("How much louder the perturbation is played than it is; double-click for the suggested gain")
@@ -147,7 +147,7 @@ class PlaybackPanel(QWidget):
         self.sources.setExclusive(there)
         gain = player.perturbation_gain_db
         silently(self.gain, self.gain.setValue, round(gain))
-        self.gain_label.setText(f"{'+' if gain >= 0 else ''}{format_number(gain, 0)} dB")
+        self.gain_label.setText(f"Gain {'+' if gain >= 0 else ''}{format_number(gain, 0)} dB")
         self.gain_label.setEnabled(len(names) > 1)
         self.gain.setEnabled(len(names) > 1)
         self.auto_button.setEnabled(len(names) > 1)
