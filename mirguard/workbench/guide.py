@@ -51,17 +51,17 @@ class Guide:
         window.bench.said.connect(self._hear)
 
     def _hear(self, kind: str, sentence: str, details: str) -> None:
-        if kind != "note":
-            print(f"mirguard: {sentence}", file=sys.stderr)
         if kind == "error":
-            self.complaint = sentence
+            self.complaint = sentence  # whoever waits next is told
+        elif kind == "warning":
+            print(f"mirguard: {sentence}", file=sys.stderr)
 
     def wait(self, what: str, there: Callable[[], object]) -> None:
-        """Come back when it is there; MirguardError if there is an error first, or nothing at all for long."""
+        """Come back when it is there; MirguardError with what the window complained of first, or nothing at all for long."""
         until = time.monotonic() + PATIENCE.get(what, 120)
         while not there():
             if self.complaint:
-                raise MirguardError(f"The demonstration ended while waiting for {what}: {self.complaint}")
+                raise MirguardError(self.complaint)
             if time.monotonic() > until:
                 raise MirguardError(f"The demonstration waited too long for {what}; try a shorter sound.")
             self.live(STEP)
