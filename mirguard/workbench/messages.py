@@ -1,4 +1,4 @@
-"""Messages that come up in the window's corner and never stop the work: notes go by themselves, errors stay."""
+"""Messages that come up in a corner and never stop the work: notes go by themselves, errors stay."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Message(QWidget):
         self.setFixedWidth(WIDTH)
         mark = QLabel()
         mark.setPixmap(pixmap(self._icon, 18, getattr(colours(), self._role)))
-        mark.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.text = QLabel(sentence)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
         words = QVBoxLayout()
+        words.setContentsMargins(0, 2, 0, 2)  # one line of it stands level with the mark and the cross
         words.addWidget(self.text)
         if details:
             more = push_button("Details …", "", "What happened, for a report to the program's makers")
@@ -85,15 +86,21 @@ class Message(QWidget):
 
 
 class Messages(QObject):
-    """Keeps the messages of a window stacked in its lower right corner."""
+    """Keeps the messages of a window stacked in its lower right corner, or in that of a part of it."""
 
     details_wanted = Signal(str, str)
 
     def __init__(self, window: QWidget, bottom: int = 36) -> None:
         super().__init__(window)
         self._window, self._bottom = window, bottom
+        self._within: QWidget | None = None
         self.shown: list[Message] = []
         window.installEventFilter(self)
+
+    def keep_within(self, part: QWidget) -> None:
+        """Stack them in this part of the window while it is there: over what is looked at, not over what is pressed."""
+        self._within = part
+        part.installEventFilter(self)
 
     def say(self, kind: str, sentence: str, details: str = "") -> None:
         for message in self.shown:
@@ -123,15 +130,23 @@ class Messages(QObject):
             self._arrange()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.Hide):
             self._arrange()
         return False
 
     def _arrange(self) -> None:
-        bottom = self._window.height() - self._bottom
+        right, bottom = self._corner()
         for message in reversed(self.shown):
-            height = max(message.sizeHint().height(), message.layout().heightForWidth(WIDTH))
+            height = message.layout().heightForWidth(WIDTH)
             message.resize(WIDTH, height)
-            message.move(self._window.width() - WIDTH - 12, bottom - height)
+            message.move(right - WIDTH, bottom - height)
             message.raise_()
             bottom -= height + 8
+
+    def _corner(self) -> tuple[int, int]:
+        """Right edge and bottom of the stack, in the window."""
+        part = self._within
+        if part is None or not part.isVisible() or part.isWindow() or part.width() < WIDTH + 24:
+            return self._window.width() - 12, self._window.height() - self._bottom
+        corner = part.mapTo(self._window, part.rect().bottomRight())
+        return corner.x() - 12, corner.y() - 12

@@ -63,6 +63,7 @@ def _set_fpr(window: Window, fpr: float) -> None:
 
 def _news(window: Window) -> None:
     window.bench.said.connect(window.messages.say)
+    window.messages.keep_within(window.docks["spectrograms"])
     window.messages.details_wanted.connect(
         lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
     )
