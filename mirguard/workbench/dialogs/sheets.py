@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit,
 from mirguard.workbench.actions import DEEDS, MENUS, key_text, plain
 from mirguard.workbench.panels.parts import named
 
+HIGHEST = 640  # pixels; a longer page scrolls
 MOUSE = (
     ("Wheel over a spectrogram", "Zoom in time"),
     ("Ctrl + wheel", "Zoom in frequency"),
@@ -41,12 +42,11 @@ SNR is 10·log<sub>10</sub>(Σx²/Σδ²) over all channels of the whole clip.</
 
 
 class Sheet(QDialog):
-    """A page of text to be read and closed."""
+    """A page of text to be read and closed, as high as its text needs."""
 
-    def __init__(self, title: str, body: str, parent: QWidget | None = None, size: tuple[int, int] = (560, 560)) -> None:
+    def __init__(self, title: str, body: str, parent: QWidget | None = None, width: int = 560) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        self.resize(*size)
         self.page = QTextBrowser()
         self.page.setOpenExternalLinks(True)
         self.page.setHtml(body)
@@ -57,6 +57,10 @@ class Sheet(QDialog):
         layout.setContentsMargins(14, 14, 14, 12)
         layout.addWidget(self.page)
         layout.addWidget(buttons)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setFocus()
+        text = self.page.document().clone(self)
+        text.setTextWidth(width - 60)
+        self.resize(width, min(HIGHEST, round(text.size().height()) + buttons.sizeHint().height() + 56))
 
 
 def key_sheet(parent: QWidget | None = None) -> Sheet:
@@ -67,12 +71,13 @@ def key_sheet(parent: QWidget | None = None) -> Sheet:
         if rows:
             parts.append(_table(plain(title), rows))
     parts.append(_table("Mouse", [(what, keys) for keys, what in MOUSE]))
-    return Sheet("Keys", "".join(parts), parent, (520, 640))
+    return Sheet("Keys", "".join(parts), parent, 520)
 
 
 def _table(title: str, rows: list[tuple[str, str]]) -> str:
     lines = "".join(
-        f"<tr><td style='padding:2px 24px 2px 0'>{html.escape(what)}</td><td><b>{html.escape(keys)}</b></td></tr>"
+        f"<tr><td width=230 style='padding:2px 0'>{html.escape(what)}</td>"
+        f"<td style='padding:2px 0'><b>{html.escape(keys)}</b></td></tr>"
         for what, keys in rows
     )
     return f"<h3>{html.escape(title)}</h3><table>{lines}</table>"
@@ -84,18 +89,28 @@ def guide(parent: QWidget | None = None) -> Sheet:
 
 def about(data_folder: str, parent: QWidget | None = None) -> Sheet:
     """Version, libraries and folders."""
+    from importlib.metadata import PackageNotFoundError, version
+
     import PySide6
 
     from mirguard import __version__
 
+    def installed(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "not installed"
+
     rows = [
-        ("MIRGuard", __version__),
+        ("Version", __version__),
+        ("Licence", "MIT"),
         ("Python", platform.python_version()),
+        ("PyTorch", installed("torch")),
         ("Qt for Python", PySide6.__version__),
         ("System", platform.platform()),
         ("Data folder", data_folder),
     ]
-    return Sheet("About MIRGuard", _table("MIRGuard", rows), parent, (560, 300))
+    return Sheet("About MIRGuard", _table("MIRGuard", rows), parent)
 
 
 class DetailsDialog(QDialog):
