@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QV
 
 from mirguard.detectors.catalogue import FPR, find_detector
 from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, Document
-from mirguard.workbench.panels.parts import Content, Scroll, label, named, push_button, set_role, tool_button
+from mirguard.workbench.panels.parts import Content, Elided, Scroll, label, named, push_button, set_role, tool_button
 from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.level_slider import LevelSlider
 from mirguard.workbench.views.score_plot import ScorePlot
@@ -55,12 +55,20 @@ class DetectorsPanel(QWidget):
         self.progress = QProgressBar()
         named(self.progress, "Progress of building the reference")
         self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.progress_words = Elided()
+        self.progress_words.setProperty("role", "muted")
         self.stop_button = tool_button("cancel", "Stop building the reference")
         self.stop_button.clicked.connect(self.cancel_wanted)
         self.stop_row = QWidget()
         row = QHBoxLayout(self.stop_row)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.progress, 1)
+        how_far = QVBoxLayout()
+        how_far.setSpacing(4)
+        how_far.addWidget(self.progress_words)
+        how_far.addWidget(self.progress)
+        row.addLayout(how_far, 1)
         row.addWidget(self.stop_button)
         self.stop_row.hide()
         foot = QHBoxLayout()
@@ -147,5 +155,5 @@ class DetectorsPanel(QWidget):
         self.build_button.setVisible(not sentence)
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
-        self.progress.setFormat(sentence)
-        self.progress.setToolTip(sentence)
+        self.progress_words.setText(sentence)
+        self.stop_row.setToolTip(sentence)

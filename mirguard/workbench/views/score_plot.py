@@ -36,7 +36,7 @@ class ScorePlot(QWidget):
         self._stale = False
         self.setAccessibleName("Detector score")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(200, 120)
+        self.setMinimumSize(200, 104)
         notifier().changed.connect(self.update)
         self._describe()
 
