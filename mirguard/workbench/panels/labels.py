@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from mirguard.workbench.document import Document, Entry, Run
 from mirguard.workbench.panels.parts import Content, Scroll, label, set_role
-from mirguard.workbench.views.formats import format_figures, format_number
+from mirguard.workbench.views.formats import counted, format_figures, format_number
 from mirguard.workbench.views.label_bars import LabelBars
 
 SHOWN = 50
@@ -66,8 +66,11 @@ class LabelsPanel(QWidget):
         self._say(
             verdict,
             "good" if last.success else "",
-            f"margin {format_number(last.margin, 2)} logits · SNR {decibels(last.snr_db)} · "
-            f"{counted(last.gradients, 'gradient')}",
+            _figures(
+                f"margin {format_number(last.margin, 2)} logits",
+                f"SNR {decibels(last.snr_db)}",
+                counted(last.gradients, "gradient"),
+            ),
         )
 
     def _say_outcome(self, entry: Entry, stale: bool) -> None:
@@ -84,15 +87,15 @@ class LabelsPanel(QWidget):
             verdict = f"Cancelled. {verdict}"
         if stale:
             verdict, role = f"{verdict} (settings changed: run again)", "warning"
-        figures = [
+        figures = _figures(
             f"SNR {decibels(outcome.snr_db)}",
             f"L∞ {format_figures(outcome.linf)}",
             f"{outcome.windows_flipped} of {counted(windows, 'window')} flipped",
             counted(outcome.gradients, "gradient"),
             f"{outcome.seconds:.1f} s",
             outcome.experiment.subtype.replace("PCM_", "") + (" bit" if "PCM" in outcome.experiment.subtype else ""),
-        ]
-        self._say(verdict, role, " · ".join(figures))
+        )
+        self._say(verdict, role, figures)
 
     def _say(self, verdict: str, role: str, figures: str) -> None:
         self.verdict.setText(verdict)
@@ -100,6 +103,11 @@ class LabelsPanel(QWidget):
         set_role(self.verdict, role or "heading")
         self.figures.setText(figures)
         self.figures.setVisible(bool(figures))
+
+
+def _figures(*parts: str) -> str:
+    """Figures in a row; a line breaks between them and not inside one."""
+    return " · ".join(part.replace(" ", "\u00a0") for part in parts)
 
 
 def _absent(document: Document, entry: Entry | None) -> str:
@@ -116,7 +124,3 @@ def decibels(value: float | None) -> str:
     if math.isinf(value):
         return "∞ dB"
     return f"{format_number(value, 1)} dB"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

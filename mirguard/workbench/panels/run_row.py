@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 from mirguard.workbench.actions import tip
 from mirguard.workbench.document import Document, Run
 from mirguard.workbench.panels.parts import check, label, named, push_button, set_role
+from mirguard.workbench.views.formats import counted
 
 
 class RunRow(QWidget):
@@ -79,7 +80,8 @@ def idle_words(document: Document) -> str:
         return "Ready"
     if document.stale(entry):
         return "Settings changed: run again"
-    return f"Done: {entry.outcome.gradients} gradients in {entry.outcome.seconds:.1f} s"
+    ended = "Cancelled after" if entry.outcome.status == "cancelled" else "Done:"
+    return f"{ended} {counted(entry.outcome.gradients, 'gradient')} in {entry.outcome.seconds:.1f} s"
 
 
 def words(run: Run) -> str:
