@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, Q
 from mirguard.workbench.theme import bind_icon
 
 SEPARATOR = "-"
+WATCHED = (QAbstractButton, QComboBox, QAbstractSpinBox)
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,29 @@ class KeyManners(QObject):
     """Lets the widget in focus have the keys that are its own before the window's single-key shortcuts see them.
 
     Text fields keep every character by Qt's own rules. A button or a menu that was reached with Tab keeps Space and
-    Return; a number typed is finished by Return, which gives the keys back to the window.
+    Return; a number typed is finished by Return, which gives the keys back to the window. Only the widget in focus is
+    watched, so that other events cost nothing.
     """
+
+    def __init__(self, app: QApplication, parent: QObject) -> None:
+        super().__init__(parent)
+        self._app = app
+        app.focusChanged.connect(self._follow)
+
+    def end(self) -> None:
+        """Watch no longer."""
+        self._app.focusChanged.disconnect(self._follow)
+        self._follow(self._app.focusWidget(), None)
+
+    def _follow(self, old: QObject | None, new: QObject | None) -> None:
+        if isinstance(old, WATCHED):
+            old.removeEventFilter(self)
+        if isinstance(new, WATCHED):
+            new.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ShortcutOverride:
-            key, focus = event.key(), QApplication.focusWidget()
-            if key == Qt.Key.Key_Space and isinstance(focus, QAbstractButton | QComboBox) and watched is focus:
+            if event.key() == Qt.Key.Key_Space and isinstance(watched, QAbstractButton | QComboBox):
                 event.accept()
                 return True
         elif event.type() == QEvent.Type.KeyPress and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

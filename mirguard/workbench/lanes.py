@@ -96,8 +96,8 @@ class _StepAside(Exception):
 
 
 class Lane(QObject):
-    """One worker thread. `prepare` runs first on that thread and returns the workshop that every job gets; what it raises
-    becomes the failure of each request."""
+    """One worker thread, started by the first request. `prepare` runs first on it and returns the workshop that every job
+    gets; what it raises becomes the failure of each request."""
 
     answered = Signal(object)  # Answer, on the thread that made the lane, never a stale one
     busy_changed = Signal(bool)
@@ -116,7 +116,6 @@ class Lane(QObject):
         self._closing = False
         self._post.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._work, name=f"mirguard-{name}", daemon=True)
-        self._thread.start()
 
     # --- the window's side -------------------------------------------------------------------------------------------
 
@@ -130,6 +129,8 @@ class Lane(QObject):
             self._abandon_running(request.slot)
             self._waiting[request.slot] = job
             self._awake.notify()
+        if self._thread.ident is None:
+            self._thread.start()
         return job.id
 
     def cancel(self, slot: Hashable) -> bool:
@@ -173,7 +174,8 @@ class Lane(QObject):
             for job in self._running:
                 job.abandon()
             self._awake.notify()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _deliver(self, answer: Answer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QChildEvent, QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QMenu, QProgressBar, QTabBar, QTabWidget
 
 from mirguard.analysis.spectrogram import SpectrogramSettings
@@ -44,6 +44,7 @@ class Window(QMainWindow):
 
     def __init__(self, settings: Settings | None = None, player: Player | None = None) -> None:
         super().__init__()
+        self._soon = None
         self.settings = settings or Settings()
         self.bench = Bench(player, self)
         self.document = self.bench.document
@@ -68,8 +69,7 @@ class Window(QMainWindow):
         self._build_frame()
         self.actions_by_name = make_actions(self, self.deeds.table())
         self._build_menus()
-        self.manners = KeyManners(self)
-        QApplication.instance().installEventFilter(self.manners)
+        self.manners = KeyManners(QApplication.instance(), self)
         wire(self)
         self.setAcceptDrops(True)
         self._restore()
@@ -82,8 +82,15 @@ class Window(QMainWindow):
             self.loading.open(files)
 
     def start_soon(self, files: list[str] | None = None, model: str | None = None) -> None:
-        """The same once the window has been painted."""
-        QTimer.singleShot(0, self, lambda: self.start(files, model))
+        """The same once the window has been painted, so that nothing delays its first picture."""
+        self._soon = lambda: self.start(files, model)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self._soon is not None:
+            work, self._soon = self._soon, None
+            QTimer.singleShot(0, self, work)
 
     # --- the frame ---
 
@@ -215,7 +222,7 @@ class Window(QMainWindow):
             self.settings.geometry = self.saveGeometry()
         self.settings.docks = self.saveState()
         self.settings.sync()
-        QApplication.instance().removeEventFilter(self.manners)
+        self.manners.end()
         notifier().changed.disconnect(self.playback.restyle)
         self.bench.close()
         event.accept()
