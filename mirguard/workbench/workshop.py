@@ -5,6 +5,7 @@ Nothing here knows Qt. torch is imported when the thread prepares itself, so tha
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -47,6 +48,14 @@ def step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
+def spare_the_collector() -> None:
+    """Keep what the libraries have made out of the garbage collector's rounds.
+
+    A full round over torch's and Qt's modules holds Python's lock for 70 to 150 ms: window and sound would wait for it."""
+    gc.collect()
+    gc.freeze()
+
+
 class Workshop:
     """What the engine keeps between jobs: detectors fitted so far and the features of the last clips."""
 
@@ -71,6 +80,7 @@ class Workshop:
             job.progress((sentence, fraction))
 
         model = load_model(name, progress)
+        spare_the_collector()
         return ModelFacts(
             name=model.name,
             title=model.title or model.name,
