@@ -33,17 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _command(arguments) if arguments and arguments[0] in COMMANDS else _workbench(arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return status
     except MirguardError as error:
         _tell(str(error))
         return error.status
-    except BrokenPipeError:
-        # Whoever read our output has left (`| head`); nothing may be written any more, not even by the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        if not isinstance(error, BrokenPipeError):  # whoever read our output has left (`| head`): no error
+            _tell(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        _let_go_of_output()
         return 1
     except MemoryError:
         _tell("There is not enough memory for this; try a shorter clip.")
@@ -56,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tell(sentence: str) -> None:
     """One line on standard error."""
     print("mirguard:", *sentence.split(), file=sys.stderr)
+
+
+def _let_go_of_output() -> None:
+    """Where standard output takes nothing more, not even the interpreter's end may try to write there."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command(arguments: list[str]) -> int:

@@ -635,6 +635,7 @@ def test_the_version(capsys):
 
 def start(*arguments: object, **options) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **options.pop("environment", {})}
+    environment.pop("PYTHONUNBUFFERED", None)  # output is to be written at the end, where it may fail unseen
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "mirguard", *map(str, arguments)],
         env=environment,

@@ -129,6 +129,7 @@ def test_silence_has_no_ratio_and_no_change_an_infinite_one():
 
 
 def test_the_trimmed_ratio_leaves_out_the_ends_and_nothing_else():
+    assert TRIM == 2048  # as in the papers that use it
     x = music()
     d = np.zeros_like(x)
     d[:, :TRIM] = d[:, -TRIM:] = 0.1

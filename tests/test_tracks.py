@@ -175,6 +175,12 @@ def test_sure_models_still_have_an_order_and_gradients(task, windows, size):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_of_one_window_the_logits_themselves_count(task):
+    logits = torch.randn(4, 1, 3)
+    assert torch.equal(track_logits(logits, task), logits[:, 0])
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_windows_that_disagree_utterly_keep_gradients(task):
     logits = torch.tensor([[[1e4, -1e4], [-1e4, 1e4], [0.0, 0.0]]], requires_grad=True)
     z = track_logits(logits, task)
