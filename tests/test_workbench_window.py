@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
+from workbench import TOY, Bench
 
 from mirguard.clip import Clip, load_clip, save_clip
 from mirguard.errors import MirguardError
@@ -18,7 +19,6 @@ from mirguard.workbench import workshop
 from mirguard.workbench.actions import DEEDS, MENUS, SEPARATOR
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES
-from workbench import TOY, Bench
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def bench(qtbot, tmp_path):
 @pytest.fixture
 def song(tmp_path, noise, tone) -> Path:
     """Four seconds, stereo, 22.05 kHz: quick to attack."""
-    clip = Clip(tone(seconds=4.0, channels=2, level=0.3).samples + noise(seconds=4.0, channels=2, level=0.01).samples, 22050)
+    clip = Clip(
+        tone(seconds=4.0, channels=2, level=0.3).samples + noise(seconds=4.0, channels=2, level=0.01).samples, 22050
+    )
     return save_clip(clip, tmp_path / "song.wav")
 
 
@@ -153,7 +155,9 @@ def test_a_clip_dropped_during_an_attack_is_classified_meanwhile(bench, song, tm
     assert bench.document.run is not None, "the attack goes on"
     assert bench.document.current is entry
     bench.until(lambda: bench.window.spectrograms.stack.spectrogram(ORIGINAL) is not None)
-    assert bench.window.spectrograms.stack.spectrogram(ADVERSARIAL) is None, "of the other clip's attack nothing is shown"
+    assert bench.window.spectrograms.stack.spectrogram(ADVERSARIAL) is None, (
+        "of the other clip's attack nothing is shown"
+    )
     assert bench.window.listening.names == (ORIGINAL,)
 
 
@@ -349,9 +353,7 @@ def test_nothing_to_export_or_to_attack_is_said(bench):
 # -- the detector ------------------------------------------------------------------------------------------------------
 
 
-def test_a_rate_the_reference_is_too_small_for_is_refused_with_a_sentence(
-    own_data, bench, song, tmp_path, noise
-):
+def test_a_rate_the_reference_is_too_small_for_is_refused_with_a_sentence(own_data, bench, song, tmp_path, noise):
     bench.start()
     entry = bench.load(song)
     bench.until(lambda: ORIGINAL in entry.readings)
@@ -420,7 +422,8 @@ def focusable(window: QWidget) -> list[QWidget]:
     return [
         child
         for child in window.findChildren(QWidget)
-        if child.focusPolicy() & Qt.FocusPolicy.TabFocus and (child.window() is window or isinstance(child.window(), QDialog))
+        if child.focusPolicy() & Qt.FocusPolicy.TabFocus
+        and (child.window() is window or isinstance(child.window(), QDialog))
     ]
 
 

@@ -50,7 +50,9 @@ DEEDS = {
         Deed("swap", "&Switch original and adversarial", ("X",), "", "Compare at the same position, without a gap"),
         Deed("hear-original", "Hear the &original", ("1",), "original", "Play the original"),
         Deed("hear-adversarial", "Hear the &adversarial", ("2",), "adversarial", "Play the adversarial sound"),
-        Deed("hear-perturbation", "Hear the &perturbation", ("3",), "perturbation", "Play the perturbation, made louder"),
+        Deed(
+            "hear-perturbation", "Hear the &perturbation", ("3",), "perturbation", "Play the perturbation, made louder"
+        ),
         Deed("zoom-in", "Zoom &in", ("Ctrl+=", "Ctrl++"), "zoom-in", "Show less time"),
         Deed("zoom-out", "Zoom &out", ("Ctrl+-",), "zoom-out", "Show more time"),
         Deed("fit", "&Fit", ("F",), "fit", "Show the whole sound"),
@@ -65,7 +67,10 @@ DEEDS = {
 }
 
 MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("&File", ("open", "open-folder", "demo", "recent", SEPARATOR, "export", SEPARATOR, "close-clip", SEPARATOR, "quit")),
+    (
+        "&File",
+        ("open", "open-folder", "demo", "recent", SEPARATOR, "export", SEPARATOR, "close-clip", SEPARATOR, "quit"),
+    ),
     ("&Attack", ("run", "cancel", "live", SEPARATOR, "reference")),
     (
         "&Sound",
@@ -174,4 +179,3 @@ class KeyManners(QObject):
                 watched.click()
                 return True
         return super().eventFilter(watched, event)
-

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +26,20 @@ if TYPE_CHECKING:
     from mirguard.models.decision import Decision
 
 ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
-TOPICS = ("clips", "current", "labels", "models", "model", "design", "run", "live", "outcome", "readings", "reference", "fpr")
+TOPICS = (
+    "clips",
+    "current",
+    "labels",
+    "models",
+    "model",
+    "design",
+    "run",
+    "live",
+    "outcome",
+    "readings",
+    "reference",
+    "fpr",
+)
 
 
 @dataclass(frozen=True)

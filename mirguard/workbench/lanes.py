@@ -14,8 +14,9 @@ import itertools
 import logging
 import threading
 import traceback
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Callable, ClassVar, Hashable
+from typing import Any, ClassVar
 
 from PySide6.QtCore import QObject, Qt, Signal
 

@@ -169,4 +169,3 @@ def prepare_pictures() -> None:
         import threading
 
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 3)
-

@@ -16,9 +16,7 @@ class Settings:
     """The person's settings, in an INI file of their own in the user's configuration folder."""
 
     def __init__(self, store: QSettings | None = None) -> None:
-        self._store = store or QSettings(
-            QSettings.Format.IniFormat, QSettings.Scope.UserScope, "MIRGuard", "workbench"
-        )
+        self._store = store or QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "MIRGuard", "workbench")
         self._migrate()
 
     def _migrate(self) -> None:
@@ -138,8 +136,10 @@ class Settings:
 
     def spectrogram(self, name: str, default: str | float) -> Any:
         """One setting of the display ("scale", "colours", "floor_db", "ceiling_db")."""
-        return self._text(f"spectrogram/{name}", default) if isinstance(default, str) else self._number(
-            f"spectrogram/{name}", default
+        return (
+            self._text(f"spectrogram/{name}", default)
+            if isinstance(default, str)
+            else self._number(f"spectrogram/{name}", default)
         )
 
     def set_spectrogram(self, name: str, value: str | float) -> None:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from pulse import missing, pulse_server
 from PySide6.QtCore import QEventLoop, QSettings, Qt, QTimer
 
 from mirguard.clip import Clip, load_clip, save_clip
@@ -37,7 +38,6 @@ from mirguard.workbench.app import make_application
 from mirguard.workbench.document import ADVERSARIAL
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.window import Window
-from pulse import missing, pulse_server
 
 TICK_MS = 10
 
@@ -117,7 +117,9 @@ def measure(app, window: Window, options: argparse.Namespace, folder: Path) -> i
 
     clip = document.current.clip
     print(f"{document.model.name}, {clip.duration:.0f} s at {clip.sample_rate} Hz, {clip.channels} channels")
-    print(f"{gradients} gradients in {options.seconds:.0f} s, {runs} runs; sound: {player.output}, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"{gradients} gradients in {options.seconds:.0f} s, {runs} runs; sound: {player.output}, load {os.getloadavg()[0]:.1f}"
+    )
     print(f"event loop late: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {late.max():.1f} ms (target p99 50 ms)")
     print(f"underruns: {underruns} in {options.seconds:.0f} s (target 0)")
     print(

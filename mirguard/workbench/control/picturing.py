@@ -120,10 +120,11 @@ class Picturing(QObject):
 
     def _live(self, answer: Answer) -> None:
         snapshot, key = answer.value, answer.request.key
-        if isinstance(snapshot, Snapshot) and snapshot.delta is not None and key == self._bench.document.current_key:
-            # While the picture before this one is still being drawn, this one is left out: none would ever be finished.
-            if not self._bench.pictures.holds(("Draw", ADVERSARIAL)):
-                self._bench.pictures.ask(MixLive(key, answer.request.clip, snapshot.delta))
+        if not isinstance(snapshot, Snapshot) or snapshot.delta is None or key != self._bench.document.current_key:
+            return
+        # While the picture before this one is still being drawn, this one is left out: none would ever be finished.
+        if not self._bench.pictures.holds(("Draw", ADVERSARIAL)):
+            self._bench.pictures.ask(MixLive(key, answer.request.clip, snapshot.delta))
 
     def _mixed(self, answer: Answer) -> None:
         document, request = self._bench.document, answer.request

@@ -108,7 +108,10 @@ class ExportDialog(QDialog):
         elif result.what == PERTURBATION:
             words, role = f"Written to {result.path.name}; alone it is heard as {result.label}.", "good"
         elif result.success:
-            words, role = f"Written; the file is heard as {result.label} ({result.confidence:.0%}): it survives.", "good"
+            words, role = (
+                f"Written; the file is heard as {result.label} ({result.confidence:.0%}): it survives.",
+                "good",
+            )
         else:
             words, role = f"Written, but the file is heard as {result.label}: it does not survive export.", "warning"
         line.setText(words)

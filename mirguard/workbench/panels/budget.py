@@ -12,7 +12,9 @@ from mirguard.workbench.document import Design
 from mirguard.workbench.panels.parts import field_width, label, set_role
 from mirguard.workbench.views.level_slider import LevelSlider
 
-SNR_HELP = "Signal-to-noise ratio that the result keeps at least: 10·log10(Σx²/Σδ²) over all channels of the whole clip."
+SNR_HELP = (
+    "Signal-to-noise ratio that the result keeps at least: 10·log10(Σx²/Σδ²) over all channels of the whole clip."
+)
 LOWEST_SNR, HIGHEST_SNR = -10.0, 110.0
 
 
@@ -27,9 +29,7 @@ class BudgetBox(QWidget):
         self._level = 0.0
         self._low, self._high = float(epsilon.minimum), float(epsilon.maximum)
         self.snr = LevelSlider("SNR", LOWEST_SNR, HIGHEST_SNR, 40.0, unit="dB", about=SNR_HELP)
-        self.epsilon = LevelSlider(
-            "Amplitude ε", self._low, self._high, 1e-3, scale="log", about=epsilon.help
-        )
+        self.epsilon = LevelSlider("Amplitude ε", self._low, self._high, 1e-3, scale="log", about=epsilon.help)
         for slider in (self.snr, self.epsilon):
             slider.field.setFixedWidth(field_width(slider))
         self.note = label("", "muted", wrap=True)

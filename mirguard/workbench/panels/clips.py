@@ -167,7 +167,9 @@ class ClipDelegate(QStyledItemDelegate):
         bold = QFont(option.font)
         bold.setWeight(QFont.Weight.DemiBold)
         self._line(painter, inner, 0, line, index.data(Qt.ItemDataRole.DisplayRole), bold, chosen.text)
-        self._line(painter, inner, 1, line, index.data(SAYING), option.font, getattr(chosen, index.data(ROLE) or "muted"))
+        self._line(
+            painter, inner, 1, line, index.data(SAYING), option.font, getattr(chosen, index.data(ROLE) or "muted")
+        )
         self._line(painter, inner, 2, line, index.data(DETAIL), option.font, chosen.muted)
         painter.restore()
 

@@ -9,7 +9,16 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from mirguard.parameters import Parameter
-from mirguard.workbench.panels.parts import check, combo, field_width, keyboard_only, label, label_width, named, silently
+from mirguard.workbench.panels.parts import (
+    check,
+    combo,
+    field_width,
+    keyboard_only,
+    label,
+    label_width,
+    named,
+    silently,
+)
 from mirguard.workbench.views.level_slider import LevelSlider
 
 # What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
@@ -62,7 +71,9 @@ class ParameterForm(QWidget):
         layout.setSpacing(6)
         return group
 
-    def show_parameters(self, declared: tuple[Parameter, ...], given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    def show_parameters(
+        self, declared: tuple[Parameter, ...], given: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> None:
         """Rows for these parameters: `given` is what a person set, `values` every value that counts."""
         if declared != self._declared:
             self._build(declared, values)

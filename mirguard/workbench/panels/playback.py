@@ -61,7 +61,9 @@ class PlaybackPanel(QWidget):
         self.gain_label.setMinimumWidth(self.gain_label.fontMetrics().horizontalAdvance("Gain +80 dB "))
         self.gain_label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.gain = self._slider("Gain of the perturbation", -20, round(MAX_GAIN_DB))
-        self.gain.setToolTip("How much louder the perturbation is played than it is; double-click for the suggested gain")
+        self.gain.setToolTip(
+            "How much louder the perturbation is played than it is; double-click for the suggested gain"
+        )
         self.gain.setMinimumWidth(64)
         self.gain.setMaximumWidth(150)
         self.gain.valueChanged.connect(lambda value: self.gain_chosen.emit(float(value)))
