@@ -76,7 +76,7 @@ class Problem:
         Gradients may be as small as float32 goes; they are scaled by their largest entry before being squared."""
         if self.norm != L2:
             return gradient.sign()
-        scaled = gradient / gradient.abs().amax(1, keepdim=True).clamp_min(1e-38)
+        scaled = gradient / gradient.abs().amax(1, keepdim=True).clamp_min(1e-37)
         return scaled / _rms(scaled).clamp_min(1e-12)[:, None]
 
     def noise(self) -> torch.Tensor:
