@@ -11,17 +11,9 @@ import pytest
 
 from mirguard.clip import Clip
 from mirguard.errors import UsageError
-from mirguard.workbench.document import (
-    ADVERSARIAL,
-    ORIGINAL,
-    PERTURBATION,
-    Design,
-    Document,
-    ModelFacts,
-    ReferenceFacts,
-    Run,
-    Snapshot,
-)
+from mirguard.workbench.design import Design
+from mirguard.workbench.document import Document
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION, ModelFacts, ReferenceFacts, Run, Snapshot
 
 FACTS = ModelFacts("toy", "Toy", "", "single-label", ("flute", "drum"), 16000, 32000, ("hidden",), "abc")
 OTHER = replace(FACTS, name="other", hash="def", labels=("flute", "organ"))

@@ -18,7 +18,7 @@ from mirguard.resources import resource
 from mirguard.workbench import workshop
 from mirguard.workbench.actions import DEEDS, MENUS, SEPARATOR
 from mirguard.workbench.dialogs.export import ExportDialog
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES
 
 
 @pytest.fixture
@@ -275,7 +275,7 @@ def test_a_silent_clip_has_no_snr_but_an_amplitude(bench, tmp_path):
     bench.document.change_design(held="epsilon", level=0.01)
     bench.run()
     assert entry.outcome.snr_db is None
-    assert "none (silent)" in bench.window.labels.figures.text()
+    assert "none (silent)" in bench.window.labels.figures.text().replace("\u00a0", " ")
 
 
 def test_a_tenth_of_a_second_can_be_attacked(bench, tmp_path, tone):

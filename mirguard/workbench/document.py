@@ -7,25 +7,31 @@ are called with no arguments, after the change, in the order in which they began
 from __future__ import annotations
 
 import itertools
-import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mirguard.attacks.budget import epsilon_to_snr, snr_to_epsilon
-from mirguard.attacks.catalogue import Attack, find_attack, list_attacks
+from mirguard.attacks.catalogue import Attack, list_attacks
 from mirguard.clip import Clip, rms
 from mirguard.errors import UsageError
+from mirguard.workbench.design import Design
+from mirguard.workbench.facts import (
+    ADVERSARIAL,
+    ORIGINAL,
+    PERTURBATION,
+    Entry,
+    ModelFacts,
+    ReferenceFacts,
+    Run,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Outcome
     from mirguard.models.decision import Decision
 
-ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
 TOPICS = (
     "clips",
     "current",
@@ -40,144 +46,6 @@ TOPICS = (
     "reference",
     "fpr",
 )
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What the window needs to know of a loaded model; the model itself never leaves the engine's thread."""
-
-    name: str
-    title: str
-    note: str
-    task: str
-    labels: tuple[str, ...]
-    sample_rate: int
-    window: int
-    layers: tuple[str, ...]
-    hash: str
-    differentiable: bool = True
-
-
-@dataclass(frozen=True)
-class ReferenceFacts:
-    """The clean reference the detector of the chosen model rests on, and the sentence why there is none."""
-
-    size: int = 0
-    clean_scores: tuple[float, ...] = ()
-    threshold: float | None = None
-    layer: str = ""
-    origin: str = ""
-    trouble: str = ""
-
-
-@dataclass(frozen=True)
-class Design:
-    """An attack as set in the designer. The budget is held as SNR or as amplitude: the one the person set last stays
-    when another clip is chosen, the other follows. `values` are the parameters a person has set, by name; all others keep
-    their declared defaults."""
-
-    attack: str = "pgd"
-    held: str = "snr"
-    level: float = 40.0
-    values: Mapping[str, Any] = field(default_factory=dict)
-    target: str | None = None
-    seed: int = 0
-    subtype: str = "PCM_16"
-
-    @property
-    def declaration(self) -> Attack:
-        return find_attack(self.attack)
-
-    def epsilon(self, level: float) -> float | None:
-        """The amplitude on a clip of that RMS; None where only an SNR is set and the clip is silent."""
-        if self.held == "epsilon":
-            return self.level
-        return snr_to_epsilon(self.level, level) if level > 0 else None
-
-    def snr(self, level: float) -> float | None:
-        """The SNR in dB on a clip of that RMS; None for a silent clip."""
-        if self.held == "snr":
-            return self.level
-        return epsilon_to_snr(self.level, level) if level > 0 and self.level > 0 else None
-
-    def own_values(self) -> dict[str, Any]:
-        """What was set and is known to the chosen attack, ε aside."""
-        known = {parameter.name for parameter in self.declaration.parameters}
-        return {name: value for name, value in self.values.items() if name in known and name != "epsilon"}
-
-    def resolved(self, level: float) -> dict[str, Any]:
-        """Every declared value on a clip of that RMS, set or default, unchecked (checking is the experiment's)."""
-        values: dict[str, Any] = {"rms": level}
-        for parameter in self.declaration.parameters:
-            given = self.epsilon(level) if parameter.name == "epsilon" else self.values.get(parameter.name)
-            values[parameter.name] = parameter.default_for(values) if given is None else given
-        del values["rms"]
-        return values
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A moment of a running attack, made on the engine's thread for the window. `points` are the (loss, margin, SNR)
-    of every look since the snapshot before; `delta` the mono perturbation `(frames,)`, where it was copied this time."""
-
-    gradients: int
-    total: int | None
-    loss: float
-    margin: float
-    snr_db: float
-    success: bool
-    decision: Decision
-    seconds: float
-    points: tuple[tuple[float, float, float], ...]
-    delta: np.ndarray | None = None
-    reading: Reading | None = None
-
-
-@dataclass(eq=False)
-class Run:
-    """The attack at work: on which clip, as designed when it began, what has been seen of it so far."""
-
-    key: int
-    request: int
-    design: Design
-    model: str
-    began: float = field(default_factory=time.monotonic)
-    cancelling: bool = False
-    stopped: bool = False  # cancelled, computes no more, and only measures what it reached
-    last: Snapshot | None = None
-    trace: list[tuple[float, float, float]] = field(default_factory=list)
-
-    @property
-    def fraction(self) -> float | None:
-        if self.last is None or not self.last.total:
-            return None
-        return min(1.0, self.last.gradients / self.last.total)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """An estimate from the pace so far; None before the first gradients."""
-        if self.last is None or not self.last.total or self.last.gradients < 1:
-            return None
-        return self.last.seconds / self.last.gradients * max(0, self.last.total - self.last.gradients)
-
-
-@dataclass(eq=False)
-class Entry:
-    """One loaded clip and what is known of it. `decision` and `readings` are of the document's model."""
-
-    key: int
-    clip: Clip
-    rms: float
-    decision: Decision | None = None
-    trouble: str = ""
-    outcome: Outcome | None = None
-    made_with: tuple[Design, str] | None = None  # the design and the model's name the outcome came from
-    trace: list[tuple[float, float, float]] = field(default_factory=list)
-    readings: dict[str, Reading] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.clip.name
 
 
 class Document:

@@ -15,7 +15,7 @@ from mirguard.errors import MirguardError
 from mirguard.playback.player import Player
 from mirguard.playback.sinks import NullSink
 from mirguard.workbench.app import make_application
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, SIDES, Entry, ModelFacts, ReferenceFacts
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, SIDES, Entry, ModelFacts, ReferenceFacts
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.theme import apply_theme
 from mirguard.workbench.window import Window

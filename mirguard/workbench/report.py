@@ -12,7 +12,8 @@ from pathlib import Path
 from mirguard import __version__
 from mirguard.analysis.measures import compare
 from mirguard.errors import FileError
-from mirguard.workbench.document import Document, Entry
+from mirguard.workbench.document import Document
+from mirguard.workbench.facts import Entry
 
 MOST_SOUND_BYTES = 12_000_000  # a longer sound stays beside the page
 

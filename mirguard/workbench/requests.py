@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mirguard.clip import Clip
-from mirguard.workbench.document import Design
+from mirguard.workbench.design import Design
 from mirguard.workbench.lanes import Job, Request
 
 if TYPE_CHECKING:

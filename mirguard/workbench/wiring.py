@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mirguard.errors import UsageError
 from mirguard.workbench.bench import ERROR
 from mirguard.workbench.dialogs.sheets import DetailsDialog
-from mirguard.workbench.document import ADVERSARIAL, PERTURBATION
+from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION
 from mirguard.workbench.theme import notifier
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mirguard.clip import Clip
 from mirguard.errors import Cancelled, MirguardError, UsageError
-from mirguard.workbench.document import ModelFacts, ReferenceFacts, Snapshot
+from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from mirguard.playback.player import Player
 from mirguard.playback.sinks import NullSink
 from mirguard.resources import resource
 from mirguard.workbench.app import make_application
-from mirguard.workbench.document import ADVERSARIAL
+from mirguard.workbench.facts import ADVERSARIAL
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.window import Window
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QTimer
 
 from mirguard.workbench.bench import WARNING, Bench
-from mirguard.workbench.document import Run, Snapshot
+from mirguard.workbench.facts import Run, Snapshot
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.requests import STOPPED, Attack
 

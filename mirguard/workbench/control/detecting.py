@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from mirguard.workbench.bench import NOTE, WARNING, Bench
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, Snapshot
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, Snapshot
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.requests import Attack, BuildReference, Detect, ReadReference
 

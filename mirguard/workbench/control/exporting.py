@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from mirguard.clip import check_export
 from mirguard.workbench.bench import WARNING, Bench, attempt
-from mirguard.workbench.document import Entry
+from mirguard.workbench.facts import Entry
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.requests import ExportSound
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mirguard.errors import MirguardError
 from mirguard.playback.levels import MAX_GAIN_DB
 from mirguard.workbench.bench import ERROR, WARNING, Bench
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, SIDES
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, SIDES
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.pictures import ListDevices, SuggestGain
 from mirguard.workbench.settings import Settings

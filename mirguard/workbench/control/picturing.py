@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from mirguard.analysis.spectrogram import Spectrogram
 from mirguard.workbench.bench import Bench
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES, Snapshot
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES, Snapshot
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.pictures import Draw, MixLive, Outline
 from mirguard.workbench.requests import Attack

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from mirguard.workbench.control.exporting import ExportResult, suggested_name
-from mirguard.workbench.document import ADVERSARIAL, PERTURBATION, Entry
+from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION, Entry
 from mirguard.workbench.panels.parts import combo, label, named, set_role, tool_button
 
 CHOICES = {

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from mirguard.parameters import Parameter
-from mirguard.workbench.document import Design
+from mirguard.workbench.design import Design
 from mirguard.workbench.panels.parts import field_width, label, set_role
 from mirguard.workbench.views.level_slider import LevelSlider
 

@@ -18,7 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mirguard.workbench.document import Document, Entry
+from mirguard.workbench.document import Document
+from mirguard.workbench.facts import Entry
 from mirguard.workbench.panels.parts import label, named, push_button, tool_button
 from mirguard.workbench.theme import colours, notifier, pixmap
 from mirguard.workbench.views.formats import format_time

@@ -6,7 +6,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from mirguard.detectors.catalogue import FPR, find_detector
-from mirguard.workbench.document import ADVERSARIAL, ORIGINAL, Document
+from mirguard.workbench.document import Document
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.panels.parts import Content, Elided, Scroll, label, named, push_button, set_role, tool_button
 from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.level_slider import LevelSlider

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QSlider, QToolB
 
 from mirguard.playback.levels import MAX_GAIN_DB
 from mirguard.workbench.actions import key_text, tip
-from mirguard.workbench.document import SIDES
+from mirguard.workbench.facts import SIDES
 from mirguard.workbench.panels.parts import check, combo, keyboard_only, label, named, silently, tool_button
 from mirguard.workbench.theme import bind_icon, pixmap
 from mirguard.workbench.views.formats import format_number, format_time

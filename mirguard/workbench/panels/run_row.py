@@ -6,7 +6,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from mirguard.workbench.actions import tip
-from mirguard.workbench.document import Document, Run
+from mirguard.workbench.document import Document
+from mirguard.workbench.facts import Run
 from mirguard.workbench.panels.parts import check, label, named, push_button, set_role
 from mirguard.workbench.views.formats import counted
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QToolBar, QTo
 
 from mirguard.analysis.spectrogram import COLOUR_MAPS, SpectrogramSettings
 from mirguard.workbench.actions import tip
-from mirguard.workbench.document import SIDES
+from mirguard.workbench.facts import SIDES
 from mirguard.workbench.panels.parts import Elided, check, combo, named, silently, tool_button
 from mirguard.workbench.theme import bind_icon
 from mirguard.workbench.views.axes import AXIS_WIDTH

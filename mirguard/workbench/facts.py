@@ -1,0 +1,112 @@
+"""What is known of a model, a reference, a running attack and a clip: the parts that the document is made of."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mirguard.clip import Clip
+from mirguard.workbench.design import Design
+
+if TYPE_CHECKING:
+    from mirguard.detectors.reading import Reading
+    from mirguard.experiment import Outcome
+    from mirguard.models.decision import Decision
+
+ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the window needs to know of a loaded model; the model itself never leaves the engine's thread."""
+
+    name: str
+    title: str
+    note: str
+    task: str
+    labels: tuple[str, ...]
+    sample_rate: int
+    window: int
+    layers: tuple[str, ...]
+    hash: str
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """The clean reference the detector of the chosen model rests on, and the sentence why there is none."""
+
+    size: int = 0
+    clean_scores: tuple[float, ...] = ()
+    threshold: float | None = None
+    layer: str = ""
+    origin: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment of a running attack, made on the engine's thread for the window. `points` are the (loss, margin, SNR)
+    of every look since the snapshot before; `delta` the mono perturbation `(frames,)`, where it was copied this time."""
+
+    gradients: int
+    total: int | None
+    loss: float
+    margin: float
+    snr_db: float
+    success: bool
+    decision: Decision
+    seconds: float
+    points: tuple[tuple[float, float, float], ...]
+    delta: np.ndarray | None = None
+    reading: Reading | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """The attack at work: on which clip, as designed when it began, what has been seen of it so far."""
+
+    key: int
+    request: int
+    design: Design
+    model: str
+    began: float = field(default_factory=time.monotonic)
+    cancelling: bool = False
+    stopped: bool = False  # cancelled, computes no more, and only measures what it reached
+    last: Snapshot | None = None
+    trace: list[tuple[float, float, float]] = field(default_factory=list)
+
+    @property
+    def fraction(self) -> float | None:
+        if self.last is None or not self.last.total:
+            return None
+        return min(1.0, self.last.gradients / self.last.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the pace so far; None before the first gradients."""
+        if self.last is None or not self.last.total or self.last.gradients < 1:
+            return None
+        return self.last.seconds / self.last.gradients * max(0, self.last.total - self.last.gradients)
+
+
+@dataclass(eq=False)
+class Entry:
+    """One loaded clip and what is known of it. `decision` and `readings` are of the document's model."""
+
+    key: int
+    clip: Clip
+    rms: float
+    decision: Decision | None = None
+    trouble: str = ""
+    outcome: Outcome | None = None
+    made_with: tuple[Design, str] | None = None  # the design and the model's name the outcome came from
+    trace: list[tuple[float, float, float]] = field(default_factory=list)
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
