@@ -1,0 +1,266 @@
+"""Make the pictures of the workbench that the README shows, from the program's own window.
+
+    python packaging/screenshots.py               # resources/screenshots/workbench-dark.png and workbench-light.png
+    python packaging/screenshots.py --all DIR     # besides, every state of the window at three sizes, to look at
+
+To be run with the environment's Python (.venv/bin/python). It needs neither screen nor network: the bundled clip is
+attacked off-screen with the bundled model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import numpy as np  # noqa: E402
+from PySide6.QtCore import QPoint, QRect  # noqa: E402
+from PySide6.QtGui import QColor, QImage, QPainter, qRgb  # noqa: E402
+from PySide6.QtWidgets import QDialog, QWidget  # noqa: E402
+
+from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
+from mirguard.workbench.dialogs.sheets import about, guide as first_steps, key_sheet  # noqa: E402
+from mirguard.workbench.guide import Guide, guided_window  # noqa: E402
+from mirguard.workbench.theme import colours  # noqa: E402
+
+THEMES = ("dark", "light")
+SMALL = (1280, 720)
+LOOKS = ((SIZE, 1), (SMALL, 1), (SMALL, 2))  # sizes in logical pixels, and scales
+LOOP, PLAYHEAD = (2.4, 4.8), 3.3  # seconds
+STEPS = 40
+COLOURS = 256
+
+
+def main() -> int:
+    options = _options()
+    if options.states:
+        size, scale = options.size, options.states
+        for theme in THEMES:
+            _write_states(options.all, theme, size, scale)
+        return 0
+    folder = ROOT / "resources" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in THEMES:
+        with tempfile.TemporaryDirectory() as kept, guided_window(Path(kept), theme, SIZE) as guide:
+            _finish_attack(guide)
+            path = folder / f"workbench-{theme}.png"
+            in_few_colours(picture(guide.window)).save(str(path), "PNG", 0)  # 0: as small as it gets
+            print(f"{path.stat().st_size / 1024:5.0f} KiB  {path}", flush=True)
+    if options.all:
+        options.all.mkdir(parents=True, exist_ok=True)
+        for size, scale in LOOKS:
+            # The scale is fixed when Qt starts: a program of its own for each.
+            command = [sys.executable, __file__, "--all", str(options.all), "--states", str(scale)]
+            command += ["--size", *map(str, size)]
+            subprocess.run(command, check=True, env={**os.environ, "QT_SCALE_FACTOR": str(scale)})
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", type=Path, metavar="DIR", help="write every state of the window into this folder too")
+    parser.add_argument("--states", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _finish_attack(guide: Guide) -> None:
+    """The bundled clip, attacked, with a region looped and the playhead in it."""
+    guide.load_model(MODEL_OF_THE_DEMO_CLIP)
+    guide.open(None)
+    guide.window.document.set_value("steps", STEPS)
+    for level in BUDGETS:
+        if guide.attack(level).outcome.success:
+            break
+    guide.read_detector()
+    guide.draw()
+    guide.window.listening.set_loop(LOOP)
+    guide.window.listening.seek(PLAYHEAD)
+    guide.window.listening.select("adversarial")
+    guide.live(0.5)
+
+
+# --- every state ---
+
+
+def _write_states(folder: Path, theme: str, size: tuple[int, int], scale: int) -> None:
+    with tempfile.TemporaryDirectory() as kept, guided_window(Path(kept), theme, size) as guide:
+        for number, (name, shown) in enumerate(_states(guide, Path(kept))):
+            path = folder / f"{size[0]}x{size[1]}@{scale}-{theme}-{number:02d}-{name}.png"
+            shown.save(str(path))
+            print(path, flush=True)
+
+
+def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
+    """One after another, what a person gets to see from an empty window on."""
+    window, document = guide.window, guide.window.document
+    guide.live(0.3)
+    yield "starting", picture(window)
+    guide.load_model(MODEL_OF_THE_DEMO_CLIP)
+    guide.live(0.5)
+    yield "empty", picture(window)
+    guide.open(None)
+    guide.wait("the pictures", lambda: window.spectrograms.stack.spectrogram("original") is not None)
+    guide.wait("the detector", lambda: "original" in document.current.readings)
+    guide.live(0.3)
+    yield "loaded", picture(window)
+    document.set_value("steps", 1000)
+    document.set_value("stop_early", False)
+    document.change_design(held="snr", level=BUDGETS[0], target=document.model.labels[-1])
+    window.attacking.run()
+    guide.wait("the attack", lambda: document.run is None or (document.run.last and document.run.last.gradients > 25))
+    guide.wait("the pictures", lambda: window.spectrograms.stack.spectrogram("perturbation") is not None)
+    yield "attacking", picture(window)
+    window.attacking.cancel()
+    guide.wait("the attack", lambda: document.run is None)
+    guide.draw()
+    guide.live(0.5)
+    yield "cancelled", picture(window)
+    document.change_design(values={}, target=None)
+    _finish_attack_again(guide)
+    yield "done", picture(window)
+    window.listening.select("perturbation")
+    window.spectrograms.stack.show_times(1.5, 5.5)
+    guide.live(0.5)
+    yield "perturbation", picture(window)
+    window.spectrograms.stack.fit()
+    window.designer.parameters.more.setChecked(True)
+    guide.live(0.3)
+    yield "more-settings", picture(window)
+    window.designer.parameters.more.setChecked(False)
+    document.change_design(attack="noise", level=50.0)
+    guide.live(0.3)
+    yield "stale", picture(window)
+    document.change_design(attack="pgd", level=BUDGETS[0])
+    yield from _sheets(guide, scratch)
+    bad = scratch / "shopping list.wav"
+    bad.write_text("bread, butter, cheese\n")
+    empty = scratch / "empty.flac"
+    empty.touch()
+    window.loading.open([bad, empty])
+    guide.live(0.5)
+    window.bench.say("The exported sound is shorter by one sample than the clip it was made from.", "warning")
+    window.bench.say("The reference for musicnn-mtt holds 212 clips.")
+    guide.live(0.3)
+    guide.complaint = ""
+    yield "messages", picture(window)
+    window.messages.clear()
+    other = next(info for info in document.models if info.name != document.model.name)
+    window.detecting.building.emit("Hearing Aretha_Franklin_live_at_a_place_with_a_long_name.mp3 (12 of 212) …", 0.06)
+    guide.live(0.2)
+    window.docks["detectors"].raise_()
+    guide.live(0.2)
+    yield "building-reference", picture(window)
+    window.detecting.building.emit("", None)
+    window.modelling.loading.emit(f"Fetching the weights of {other.title} …", 0.4)
+    guide.live(0.2)
+    yield "fetching", picture(window)
+    window.modelling.loading.emit("", None)
+
+
+def _finish_attack_again(guide: Guide) -> None:
+    document = guide.window.document
+    document.set_value("steps", STEPS)
+    guide.attack(BUDGETS[0])
+    guide.read_detector()
+    guide.draw()
+    guide.window.listening.set_loop(LOOP)
+    guide.window.listening.seek(PLAYHEAD)
+    guide.window.listening.select("adversarial")
+    guide.live(0.5)
+
+
+def _sheets(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
+    """The dialogs."""
+    window = guide.window
+    window.settings.set_folder("export", scratch)
+    window.deeds.export()
+    dialog = window.findChild(QDialog)
+    guide.live(0.3)
+    yield "export", picture(window, dialog)
+    results: list = []
+    window.exporting.exported.connect(results.append)
+    dialog.export_button.click()
+    guide.wait("a file", lambda: len(results) == 2)
+    guide.live(0.3)
+    yield "exported", picture(window, dialog)
+    dialog.close()
+    guide.live(0.2)
+    for name, sheet in (
+        ("keys", key_sheet),
+        ("guide", first_steps),
+        ("about", lambda parent: about("/home/ada", parent)),
+    ):
+        page = sheet(window)
+        page.open()
+        guide.live(0.2)
+        yield name, picture(window, page)
+        page.close()
+        page.deleteLater()
+        guide.live(0.1)
+
+
+# --- pictures ---
+
+
+def picture(window: QWidget, dialog: QWidget | None = None) -> QImage:
+    """The window as it is, with the dialog in its middle."""
+    shown = window.grab().toImage()
+    if dialog is not None:
+        above = dialog.grab().toImage()
+        ratio = shown.devicePixelRatio()
+        place = QPoint((window.width() - dialog.width()) // 2, (window.height() - dialog.height()) // 2)
+        painter = QPainter(shown)
+        painter.fillRect(QRect(QPoint(0, 0), window.size()), QColor(0, 0, 0, 70))
+        painter.drawImage(place, above)
+        painter.setPen(QColor(colours().border))
+        painter.drawRect(QRect(place, dialog.size()))
+        painter.end()
+        shown.setDevicePixelRatio(ratio)
+    return shown
+
+
+def in_few_colours(image: QImage) -> QImage:
+    """The same with a palette of 256 colours, half the bytes in a file: the commonest as they are, the others k-means."""
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
+    height, width = image.height(), image.width()
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(height, image.bytesPerLine())[:, : 3 * width]
+    found, which, counts = np.unique(rows.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
+    found = found.astype(np.float32)
+    order = np.argsort(-counts, kind="stable")
+    # Flat surfaces and lines of the interface keep their exact colour.
+    fixed = found[order[: COLOURS // 4]]
+    free = found[order[:: max(1, len(order) // (COLOURS - len(fixed)))]][: COLOURS - len(fixed)].copy()
+    weights = np.sqrt(counts)
+    for _ in range(12):
+        table = np.concatenate([fixed, free])
+        nearest = _nearest(found, table)
+        for number in range(len(free)):
+            mine = nearest == number + len(fixed)
+            if mine.any():
+                free[number] = np.average(found[mine], axis=0, weights=weights[mine])
+    table = np.concatenate([fixed, free])
+    pixels = _nearest(found, table).astype(np.uint8)[which.reshape(-1)].reshape(height, width)
+    padded = np.zeros((height, (width + 3) // 4 * 4), np.uint8)
+    padded[:, :width] = pixels
+    made = QImage(padded.data, width, height, padded.shape[1], QImage.Format.Format_Indexed8)
+    made.setColorTable([qRgb(*map(int, colour)) for colour in np.rint(table)])
+    return made.copy()
+
+
+def _nearest(found: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """For each colour `(n, 3)`, which of the table's `(m, 3)` is nearest."""
+    distances = (found**2).sum(1)[:, None] - 2 * found @ table.T + (table**2).sum(1)
+    return distances.argmin(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
