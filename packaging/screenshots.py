@@ -27,7 +27,8 @@ from PySide6.QtGui import QColor, QImage, QPainter, qRgb  # noqa: E402
 from PySide6.QtWidgets import QDialog, QWidget  # noqa: E402
 
 from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
-from mirguard.workbench.dialogs.sheets import about, guide as first_steps, key_sheet  # noqa: E402
+from mirguard.workbench.dialogs.sheets import about, key_sheet  # noqa: E402
+from mirguard.workbench.dialogs.sheets import guide as first_steps  # noqa: E402
 from mirguard.workbench.guide import Guide, guided_window  # noqa: E402
 from mirguard.workbench.theme import colours  # noqa: E402
 
