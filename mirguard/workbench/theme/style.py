@@ -136,6 +136,8 @@ QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
+
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="heading"] { font-weight: 600; }
 QLabel[role="good"] { color: $good; }
