@@ -82,6 +82,8 @@ class Ledger:
     ) -> None:
         """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`."""
         problem = self.problem
+        if len(rows) == problem.rows:
+            rows = slice(None)  # the same rows without copies of them
         self.forwards[rows] += 1
         if loss is not None:
             self.gradients[rows] += 1
@@ -91,11 +93,11 @@ class Ledger:
         self.logits[rows] = z
         targets = None if problem.targets is None else problem.targets[rows]
         gap = margin(z, problem.labels[rows], targets)
-        better = gap > self.best_margin[rows]
-        improved = rows[better]
-        self.best[improved] = delta[improved]
-        self.best_margin[improved] = gap[better]
-        self.best_logits[improved] = z[better]
+        better = torch.zeros_like(self.success)
+        better[rows] = gap > self.best_margin[rows]
+        torch.where(better[:, None], delta, self.best, out=self.best)
+        torch.where(better[:, None], self.logits, self.best_logits, out=self.best_logits)
+        self.best_margin[rows] = torch.fmax(gap, self.best_margin[rows])
         self.success[rows] |= gap > 0
         if self.stop_early:
             self.active[rows] &= ~((gap > 0) & (gap >= self.confidence))

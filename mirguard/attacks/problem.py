@@ -17,7 +17,7 @@ from mirguard.clip import Clip, rms, step_of
 from mirguard.models.contract import Classifier
 from mirguard.models.tracks import Track
 
-Index = torch.Tensor | tuple[int, slice]
+Index = torch.Tensor | slice | tuple[int, slice]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Problem:
         if self.norm == L2:
             delta.mul_((self.epsilon / _rms(delta).clamp_min(1e-30)).clamp_max(1.0)[:, None])
         else:
-            torch.minimum(torch.maximum(delta, -self.epsilon[:, None]), self.epsilon[:, None], out=delta)
-        return torch.minimum(torch.maximum(delta, self.lower, out=delta), self.upper, out=delta)
+            delta.clamp_(-self.epsilon[:, None], self.epsilon[:, None])
+        return delta.clamp_(self.lower, self.upper)
 
     def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
         """The direction of steepest ascent at unit size: sign(g) for L∞, g/RMS(g) for L2; 0 where g is 0.
@@ -76,8 +76,9 @@ class Problem:
         Gradients may be as small as float32 goes; they are scaled by their largest entry before being squared."""
         if self.norm != L2:
             return gradient.sign()
-        scaled = gradient / gradient.abs().amax(1, keepdim=True).clamp_min(1e-37)
-        return scaled / _rms(scaled).clamp_min(1e-12)[:, None]
+        largest = torch.maximum(gradient.amax(1), -gradient.amin(1))
+        scaled = gradient / largest.clamp_min(1e-37)[:, None]
+        return scaled.div_(_rms(scaled).clamp_min(1e-12)[:, None])
 
     def noise(self) -> torch.Tensor:
         """A random δ of full size: Gaussian at RMS ε for L2, uniform in ±ε for L∞; each row from its own generator."""
@@ -119,8 +120,12 @@ class Batch(Problem):
         self.scale = scale
 
     def pieces(self, rows: torch.Tensor, micro_batch: int) -> Iterator[Piece]:
-        for chunk in rows.split(micro_batch):
-            yield Piece(chunk, lambda part, x=self.x[chunk]: x + part, len(chunk))
+        for first in range(0, len(rows), micro_batch):
+            chunk = slice(first, first + micro_batch)
+            if len(rows) < self.rows:
+                chunk = rows[chunk]  # of all rows a slice is enough, which copies nothing
+            x = self.x[chunk]
+            yield Piece(chunk, lambda part, x=x: x + part, len(x))
 
 
 class WholeTrack(Problem):
