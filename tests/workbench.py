@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QCoreApplication, QEvent, QSettings
 
 from mirguard.playback.player import Player
 from mirguard.playback.sinks import NullSink
@@ -62,4 +62,7 @@ class Bench:
         return any(words in sentence for sentence in self.sentences())
 
     def close(self) -> None:
+        """Close the window and have it gone: a hundred forgotten windows would all follow the next change of theme."""
         self.window.close()
+        self.window.deleteLater()
+        QCoreApplication.sendPostedEvents(self.window, QEvent.Type.DeferredDelete)

@@ -87,6 +87,11 @@ class Listening(QObject):
             self.changed.emit()
 
     @property
+    def heard(self) -> np.ndarray | None:
+        """The adversarial samples that the player has; None while there are none."""
+        return self._held
+
+    @property
     def names(self) -> tuple[str, ...]:
         return self.player.names if self._loaded is not None else ()
 

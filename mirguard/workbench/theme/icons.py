@@ -8,6 +8,7 @@ from functools import lru_cache
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
+from shiboken6 import isValid
 
 from mirguard.resources import resource
 from mirguard.workbench.theme.apply import notifier
@@ -51,33 +52,24 @@ def icon(name: str, role: str = "text") -> QIcon:
     return made
 
 
+_bound: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # action or button -> what its icon is
+_following = False
+
+
 def bind_icon(target, name: str, role: str = "text") -> None:
     """Give an action or a button its icon, and a fresh one whenever the theme changes."""
-    alive = weakref.ref(target)
-    bound = {"name": name, "role": role}
-    known = getattr(target, "_bound_icon", None)
-    target._bound_icon = bound
+    global _following
+    if not _following:
+        notifier().changed.connect(_renew)
+        _following = True
+    _bound[target] = (name, role)
     target.setIcon(icon(name, role))
-    if known is None:
-
-        def renew() -> None:
-            held = alive()
-            if held is None:
-                return
-            try:
-                held.setIcon(icon(**held._bound_icon))
-            except RuntimeError:  # Qt has deleted what Python still holds
-                notifier().changed.disconnect(renew)
-
-        notifier().changed.connect(renew)
-        weakref.finalize(target, _disconnect, renew)
 
 
-def _disconnect(slot) -> None:
-    try:
-        notifier().changed.disconnect(slot)
-    except (RuntimeError, TypeError):  # the application has gone first, or it was disconnected before
-        return
+def _renew() -> None:
+    for target, chosen in list(_bound.items()):
+        if isValid(target):  # Qt may have deleted what Python still holds
+            target.setIcon(icon(*chosen))
 
 
 def app_icon() -> QIcon:
