@@ -113,7 +113,8 @@ def test_what_does_not_survive_rounding_is_said_not_to():
         options = {"epsilon": 0.001, "steps": 60, "step_size": 1e-6, "confidence": 0.0}
         outcome = attack(model, clip, "pgd", **options)
         assert outcome.success == (classify(model, outcome.clip).label != outcome.clean.label)
-        if outcome.adversarial.label != outcome.clean.label and not outcome.success:
+        assert outcome.reached == (outcome.adversarial.label != outcome.clean.label)
+        if outcome.reached and not outcome.success:
             assert outcome.status == "failed"
             assert "before it is rounded" in outcome.warnings[0]
             lost.append(outcome)

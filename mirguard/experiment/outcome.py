@@ -87,6 +87,12 @@ class Outcome:
     def success(self) -> bool:
         return self.exported.success
 
+    @property
+    def reached(self) -> bool:
+        """Whether the attack had what it wanted before the sound was exported."""
+        target = self.experiment.target
+        return self.adversarial.label == target if target is not None else self.adversarial.label != self.clean.label
+
     def to_json(self) -> dict[str, Any]:
         """The document `mirguard attack --json` prints."""
         return {

@@ -106,14 +106,16 @@ class ExportDialog(QDialog):
         if result.trouble:
             words, role = result.trouble, "danger"
         elif result.what == PERTURBATION:
-            words, role = f"Written to {result.path.name}; alone it is heard as {result.label}.", "good"
+            words, role = f"Written; alone it is heard as {result.label}.", "good"
         elif result.success:
             words, role = (
                 f"Written; the file is heard as {result.label} ({result.confidence:.0%}): it survives.",
                 "good",
             )
-        else:
+        elif self._entry.outcome.reached:
             words, role = f"Written, but the file is heard as {result.label}: it does not survive export.", "warning"
+        else:
+            words, role = f"Written; the file is heard as {result.label}: the attack had not reached its aim.", "muted"
         line.setText(words)
         set_role(line, role)
         self._check()

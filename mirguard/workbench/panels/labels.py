@@ -80,8 +80,10 @@ class LabelsPanel(QWidget):
         label_now = outcome.exported.decision.label
         if outcome.success:
             verdict, role = f"The exported sound is heard as {label_now}", "good"
-        elif outcome.adversarial.label != outcome.clean.label:
-            verdict, role = "Does not survive export", "warning"
+        elif outcome.reached:
+            verdict, role = f"Does not survive export: the file is heard as {label_now}", "warning"
+        elif label_now != outcome.clean.label:
+            verdict, role = f"Heard as {label_now}, not as {outcome.experiment.target}", "danger"
         else:
             verdict, role = "The model is not fooled", "danger"
         if outcome.status == "cancelled":
