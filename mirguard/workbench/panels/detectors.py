@@ -32,7 +32,9 @@ class DetectorsPanel(QWidget):
         self.help = label(about.help, "muted", wrap=True)
         self.plot = ScorePlot()
         self.cells: dict[str, tuple[QLabel, QLabel, QLabel]] = {}
-        table = QGridLayout()
+        self.figures = QWidget()
+        table = QGridLayout(self.figures)
+        table.setContentsMargins(0, 0, 0, 0)
         table.setHorizontalSpacing(10)
         table.setVerticalSpacing(2)
         for column, heading in enumerate(("", "score", "percentile", "verdict")):
@@ -81,7 +83,7 @@ class DetectorsPanel(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self.help)
         layout.addWidget(self.plot, 1)
-        layout.addLayout(table)
+        layout.addWidget(self.figures)
         layout.addWidget(self.fpr)
         layout.addWidget(self.note)
         layout.addLayout(foot)
@@ -111,6 +113,10 @@ class DetectorsPanel(QWidget):
                 set_role(cells[2], "danger" if reading.flagged else "good")
             for cell, word in zip(cells, words, strict=True):
                 cell.setText(word)
+        # Without a reference there is nothing to read and no rate to choose: what remains says how to get one.
+        absent = facts is not None and not facts.clean_scores
+        self.figures.setVisible(not absent)
+        self.fpr.setVisible(not absent)
         scores = {side: readings[side].score if side in readings else None for side in SIDES}
         if facts is None or not facts.clean_scores:
             self.plot.set_empty_text(self._absent(document))
