@@ -51,7 +51,7 @@ class BudgetBox(QWidget):
         with QSignalBlocker(self):
             self._follow(design.held, design.level)
         if level is None:
-            self.note.setText("With a clip loaded, SNR and amplitude follow each other.")
+            self.note.setText("The two are linked once a clip is loaded.")
         elif silent:
             self.note.setText("A silent clip has no SNR: only the amplitude counts.")
         elif design.epsilon(level) > self._high or design.epsilon(level) < self._low:

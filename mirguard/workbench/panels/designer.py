@@ -46,7 +46,7 @@ class DesignerPanel(QWidget):
         self.settings = QWidget()
         settings = QVBoxLayout(self.settings)
         settings.setContentsMargins(0, 0, 0, 0)
-        settings.setSpacing(8)
+        settings.setSpacing(6)
         for words, menu, note in (
             ("Model", self.model, self.model_note),
             ("Attack", self.attack, self.attack_note),
@@ -67,7 +67,7 @@ class DesignerPanel(QWidget):
         self._inner = inner = Content()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 10, 10, 6)
-        column.setSpacing(8)
+        column.setSpacing(6)
         column.addWidget(self.settings)
         column.addWidget(self.trace, 1)
         column.addStretch(0)

@@ -80,7 +80,7 @@ class SpectrogramsPanel(QWidget):
             self.window_menu.addItem(f"FFT {window}", window)
         for menu in (self.scale, self.colours, self.window_menu):
             widest = max(menu.fontMetrics().horizontalAdvance(menu.itemText(i)) for i in range(menu.count()))
-            menu.setFixedWidth(widest + 36)
+            menu.setFixedWidth(widest + 33)
         self.floor = self._level("Quietest level shown", -140, 0)
         self.ceiling = self._level("Loudest level shown", -130, 6)
         self.scale.activated.connect(lambda: self._change(scale=self.scale.currentData()))
@@ -113,7 +113,7 @@ class SpectrogramsPanel(QWidget):
         levels = QWidget()
         row = QHBoxLayout(levels)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        row.setSpacing(3)
         for part in (self.floor, QLabel("to"), self.ceiling):
             row.addWidget(part)
         bar.addWidget(levels)

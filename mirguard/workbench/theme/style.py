@@ -26,7 +26,7 @@ QMenu::item:disabled { color: $disabled; background: transparent; }
 QMenu::separator { height: 1px; background: $border; margin: 4px 8px; }
 
 QToolBar { background: $window; border: none; border-bottom: 1px solid $border; padding: 3px 6px; spacing: 3px; }
-QToolBar::separator { width: 1px; background: $border; margin: 5px 3px; }
+QToolBar::separator { width: 1px; background: $border; margin: 5px 2px; }
 QStatusBar { background: $window; color: $muted; border-top: 1px solid $border; }
 QStatusBar::item { border: none; }
 

@@ -147,7 +147,7 @@ class TracePlot(pg.PlotWidget):
                 margin = 0.08 * (high - low) or max(abs(high) * 0.1, 1e-6)
                 box.setYRange(low - margin, high + margin, padding=0)
         if len(steps):
-            self.getPlotItem().vb.setXRange(float(steps[0]), max(float(steps[-1]), float(steps[0]) + 1), padding=0.02)
+            self.getPlotItem().vb.setXRange(float(steps[0]), max(float(steps[-1]), float(steps[0]) + 4), padding=0.02)
             latest = ", ".join(
                 f"{SERIES.get(name, name)} {format_figures(column.values[-1])}"
                 for name, column in self._values.items()
