@@ -30,6 +30,24 @@ def test_without_a_screen_there_is_one_sentence_and_no_traceback():
     assert "demonstration" in line
 
 
+def test_the_window_is_there_before_torch():
+    """On the screen first, then the libraries that take seconds."""
+    code = (
+        "import sys\n"
+        "from mirguard.workbench.app import make_application\n"
+        "app = make_application()\n"
+        "from mirguard.workbench.window import Window\n"
+        "window = Window()\n"
+        "window.show()\n"
+        "app.processEvents()\n"
+        "assert window.isVisible()\n"
+        "print(sorted({'torch', 'librosa', 'sounddevice'} & set(sys.modules)))\n"
+        "window.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 @pytest.mark.parametrize(
     ("environment", "there"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.pictures import SUFFIXES
 
 if TYPE_CHECKING:
+    from mirguard.workbench.facts import Entry
     from mirguard.workbench.window import Window
 
 
@@ -119,9 +121,7 @@ class Deeds:
         if entry is None or entry.outcome is None:
             window.bench.say("There is nothing to export yet; run an attack first.", WARNING)
             return
-        source = entry.clip.source
-        folder = window.settings.folder("export") or str(source.parent if source else Path.home())
-        dialog = ExportDialog(entry, folder, window)
+        dialog = ExportDialog(entry, window.settings.folder("export") or str(self._beside(entry)), window)
 
         def wanted(what: str, path: str, subtype: str) -> None:
             window.settings.set_folder("export", Path(path).parent)
@@ -131,6 +131,15 @@ class Deeds:
         dialog.wanted.connect(wanted)
         window.exporting.exported.connect(dialog.show_result)
         self.show(dialog)
+
+    @staticmethod
+    def _beside(entry: Entry) -> Path:
+        """The folder of the clip's file, if a person can keep something there and would: else the person's own."""
+        source = entry.clip.source
+        program = Path(__file__).resolve().parents[2]
+        if source is None or program in source.resolve().parents or not os.access(source.parent, os.W_OK):
+            return Path.home()
+        return source.parent
 
     def about(self) -> None:
         from mirguard.models.fetch import data_folder

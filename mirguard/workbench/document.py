@@ -81,9 +81,9 @@ class Document:
     def current(self) -> Entry | None:
         return None if self.current_key is None else self.entries[self.current_key]
 
-    def add(self, clip: Clip) -> Entry:
-        """A new entry at the end of the list."""
-        entry = Entry(next(self._keys), clip, rms(clip.samples))
+    def add(self, clip: Clip, level: float | None = None) -> Entry:
+        """A new entry at the end of the list; `level` is the clip's RMS, where somebody has computed it already."""
+        entry = Entry(next(self._keys), clip, rms(clip.samples) if level is None else level)
         self.entries[entry.key] = entry
         self.tell("clips")
         if self.current_key is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mirguard.analysis import peaks, spectrogram
 from mirguard.analysis.spectrogram import SpectrogramSettings
-from mirguard.clip import Clip, load_clip
+from mirguard.clip import Clip, load_clip, rms
 from mirguard.errors import MirguardError, UsageError
 from mirguard.playback.levels import suggest_gain_db
 from mirguard.playback.sources import Difference, Sound
@@ -27,7 +27,8 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class OpenFiles(Request):
-    """Load files, and those in folders. Progress: (path, Clip or the sentence that says why not); answer: how many came."""
+    """Load files, and those in folders. Progress: (path, Clip or the sentence that says why not, its RMS); answer: how many
+    came."""
 
     urgency: ClassVar[int] = 10
     paths: tuple[Path, ...]
@@ -41,12 +42,14 @@ class OpenFiles(Request):
         loaded = 0
         for path in sound_files(self.paths):
             job.rest()
+            level = 0.0
             try:
                 clip: Clip | str = load_clip(path)
+                level = rms(clip.samples)  # of an hour it takes a while, for which the window need not wait
                 loaded += 1
             except MirguardError as error:
                 clip = str(error)
-            job.progress((path, clip))
+            job.progress((path, clip, level))
         return loaded
 
 

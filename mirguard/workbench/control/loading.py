@@ -48,13 +48,13 @@ class Loading:
         return bool(self._first)
 
     def _loaded(self, answer: Answer) -> None:
-        path, clip = answer.value
+        path, clip, level = answer.value
         if not isinstance(clip, Clip):
             self._bench.say(clip, ERROR)
             self._settings.forget_recent(path)
             return
         known = self._bench.document.find(clip.source)
-        entry = known or self._bench.document.add(clip)
+        entry = known or self._bench.document.add(clip, level)
         self._settings.add_recent(path)
         if self._first.get(answer.id):
             self._first[answer.id] = False
