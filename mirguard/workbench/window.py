@@ -108,6 +108,7 @@ class Window(QMainWindow):
         bar.setSizeGripEnabled(False)
         self.status = Elided()
         named(self.status, "Status")
+        self.status.setContentsMargins(8, 0, 8, 0)
         self.busy = QProgressBar()
         self.busy.setFixedSize(130, 8)
         self.busy.setTextVisible(False)

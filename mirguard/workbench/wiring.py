@@ -103,7 +103,7 @@ def _sound(window: Window) -> None:
         window.spectrograms.show_loop(loop)
         window.actions_by_name["loop"].setChecked(loop is not None)
         limited = " · limited" if player.limiting else ""
-        window.device_status.setText(f"{player.output or 'Sound off'}{limited}")
+        window.device_status.setText(f"Sound: {player.output}{limited}" if player.output else "")
         _enable(window)
 
     listening.moved.connect(moved)
