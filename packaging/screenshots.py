@@ -23,7 +23,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 import numpy as np  # noqa: E402
 from PySide6.QtCore import QPoint, QRect  # noqa: E402
-from PySide6.QtGui import QColor, QImage, QPainter, qRgb  # noqa: E402
+from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 from PySide6.QtWidgets import QDialog, QWidget  # noqa: E402
 
 from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
@@ -37,20 +37,20 @@ SMALL = (1280, 720)
 LOOKS = ((SIZE, 1), (SMALL, 1), (SMALL, 2))  # sizes in logical pixels, and scales
 LOOP, PLAYHEAD = (2.4, 4.8), 3.3  # seconds
 STEPS = 40
-COLOURS = 256
+SHADE, EXACT = 8, 6  # steps between shades of a channel; colours that are left as they are
 
 
 def main() -> int:
     options = _options()
     if options.states:
-        size, scale = options.size, options.states
         for theme in THEMES:
-            _write_states(options.all, theme, size, scale)
+            _write_states(options.all, theme, tuple(options.size), options.states)
         return 0
     folder = ROOT / "resources" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     for theme in THEMES:
         with tempfile.TemporaryDirectory() as kept, guided_window(Path(kept), theme, SIZE) as guide:
+            _open_demo(guide)
             _finish_attack(guide)
             path = folder / f"workbench-{theme}.png"
             in_few_colours(picture(guide.window)).save(str(path), "PNG", 0)  # 0: as small as it gets
@@ -73,10 +73,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _finish_attack(guide: Guide) -> None:
-    """The bundled clip, attacked, with a region looped and the playhead in it."""
+def _open_demo(guide: Guide) -> None:
     guide.load_model(MODEL_OF_THE_DEMO_CLIP)
     guide.open(None)
+
+
+def _finish_attack(guide: Guide) -> None:
+    """The clip attacked, with a region looped and the playhead in it."""
     guide.window.document.set_value("steps", STEPS)
     for level in BUDGETS:
         if guide.attack(level).outcome.success:
@@ -126,7 +129,7 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     guide.live(0.5)
     yield "cancelled", picture(window)
     document.change_design(values={}, target=None)
-    _finish_attack_again(guide)
+    _finish_attack(guide)
     yield "done", picture(window)
     window.listening.select("perturbation")
     window.spectrograms.stack.show_times(1.5, 5.5)
@@ -165,18 +168,6 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     guide.live(0.2)
     yield "fetching", picture(window)
     window.modelling.loading.emit("", None)
-
-
-def _finish_attack_again(guide: Guide) -> None:
-    document = guide.window.document
-    document.set_value("steps", STEPS)
-    guide.attack(BUDGETS[0])
-    guide.read_detector()
-    guide.draw()
-    guide.window.listening.set_loop(LOOP)
-    guide.window.listening.seek(PLAYHEAD)
-    guide.window.listening.select("adversarial")
-    guide.live(0.5)
 
 
 def _sheets(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
@@ -230,37 +221,17 @@ def picture(window: QWidget, dialog: QWidget | None = None) -> QImage:
 
 
 def in_few_colours(image: QImage) -> QImage:
-    """The same with a palette of 256 colours, half the bytes in a file: the commonest as they are, the others k-means."""
+    """The same with the finer shades of the spectrograms left out, which halves the file: nobody sees them."""
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     height, width = image.height(), image.width()
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(height, image.bytesPerLine())[:, : 3 * width]
     found, which, counts = np.unique(rows.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True)
-    found = found.astype(np.float32)
-    order = np.argsort(-counts, kind="stable")
+    coarse = np.minimum(255, (found.astype(int) + SHADE // 2) // SHADE * SHADE).astype(np.uint8)
     # Flat surfaces and lines of the interface keep their exact colour.
-    fixed = found[order[: COLOURS // 4]]
-    free = found[order[:: max(1, len(order) // (COLOURS - len(fixed)))]][: COLOURS - len(fixed)].copy()
-    weights = np.sqrt(counts)
-    for _ in range(12):
-        table = np.concatenate([fixed, free])
-        nearest = _nearest(found, table)
-        for number in range(len(free)):
-            mine = nearest == number + len(fixed)
-            if mine.any():
-                free[number] = np.average(found[mine], axis=0, weights=weights[mine])
-    table = np.concatenate([fixed, free])
-    pixels = _nearest(found, table).astype(np.uint8)[which.reshape(-1)].reshape(height, width)
-    padded = np.zeros((height, (width + 3) // 4 * 4), np.uint8)
-    padded[:, :width] = pixels
-    made = QImage(padded.data, width, height, padded.shape[1], QImage.Format.Format_Indexed8)
-    made.setColorTable([qRgb(*map(int, colour)) for colour in np.rint(table)])
-    return made.copy()
-
-
-def _nearest(found: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """For each colour `(n, 3)`, which of the table's `(m, 3)` is nearest."""
-    distances = (found**2).sum(1)[:, None] - 2 * found @ table.T + (table**2).sum(1)
-    return distances.argmin(1)
+    exact = np.argsort(-counts, kind="stable")[:EXACT]
+    coarse[exact] = found[exact]
+    pixels = np.ascontiguousarray(coarse[which.reshape(-1)].reshape(height, 3 * width))
+    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
 if __name__ == "__main__":
