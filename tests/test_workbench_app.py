@@ -99,6 +99,8 @@ def test_the_demonstration_leaves_sounds_picture_and_report(tmp_path, tone, nois
     report = (out / "report.html").read_text()
     assert "data:image/png;base64," in report
     assert "snr_db" in report
+    assert "10·log₁₀(Σx²/Σd²) over all channels" in report, "every export names its definition of SNR"
+    assert "Hash of the model" in report and "<th>Seed" in report
     assert "http" not in report.replace("http-equiv", ""), "the page needs nothing from elsewhere"
     said = capsys.readouterr().out
     assert str(out / "report.html") in said

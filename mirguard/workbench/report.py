@@ -9,13 +9,31 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from mirguard import __version__
 from mirguard.analysis.measures import compare
+from mirguard.attacks.catalogue import find_attack
 from mirguard.errors import FileError
 from mirguard.workbench.document import Document
-from mirguard.workbench.facts import Entry
+from mirguard.workbench.facts import PERTURBATION, Entry
+from mirguard.workbench.views.formats import MINUS, counted
 
 MOST_SOUND_BYTES = 12_000_000  # a longer sound stays beside the page
+
+# By their names in `mirguard compare`: title, unit, definition. d is what was added to the original x.
+MEASURES = {
+    "snr_db": ("Signal-to-noise ratio", "dB", "10·log₁₀(Σx²/Σd²) over all channels of the whole clip"),
+    "snr_trimmed_db": ("SNR, trimmed", "dB", "the same without the first and last 2,048 samples"),
+    "segmental_snr_db": (
+        "SNR, segmental",
+        "dB",
+        "mean over frames of 25 ms, each limited to −10 … 35 dB, silent ones left out",
+    ),
+    "dbx_db": ("Loudest sample, relative", "dB", "20·log₁₀(max|d|/max|x|)"),
+    "l2": ("L2", "", "√Σd², full scale being 1"),
+    "rms": ("RMS", "", "√mean d², full scale being 1"),
+    "linf": ("L∞", "", "max|d|, full scale being 1"),
+    "masking_excess": ("Above the masking threshold", "dB", "by how much, over the time-frequency bins that are above"),
+    "masking_share": ("Bins above the threshold", "", "share of all time-frequency bins"),
+}
 
 STYLE = """
 :root { color-scheme: light dark; --muted: #667; --line: #8884; --good: #146c3c; --bad: #b81d24; }
@@ -26,7 +44,9 @@ p.lead { color: var(--muted); margin-top: 0; } img { max-width: 100%; border-rad
 table { border-collapse: collapse; } td, th { padding: 0.25rem 1.2rem 0.25rem 0; text-align: left; }
 tr + tr { border-top: 1px solid var(--line); } th { color: var(--muted); font-weight: 500; }
 .good { color: var(--good); } .bad { color: var(--bad); } audio { width: 24rem; max-width: 100%; }
-pre { overflow-x: auto; font-size: 13px; }
+.scroll { overflow-x: auto; } .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.about, figcaption { color: var(--muted); } figure { margin: 1rem 0; } code, pre { font-size: 13px; }
+pre { overflow-x: auto; } td.hash { word-break: break-all; } summary { cursor: pointer; }
 """
 
 
@@ -49,24 +69,26 @@ def _page(document: Document, entry: Entry, exports: list, picture: Path) -> str
         if outcome.success
         else f"<p class=bad>The exported sound is still heard as <b>{_text(heard.label)}</b>.</p>"
     )
-    figures = {name: value for name, value in compare(entry.clip, outcome.clip).items() if value is not None}
+    attack = find_attack(outcome.experiment.attack)
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{_text(entry.name)} · MIRGuard</title><style>{STYLE}</style>",
         f"<h1>{_text(entry.name)}</h1>",
-        f"<p class=lead>{_text(outcome.experiment.attack)} on {_text(document.model.title)}, MIRGuard {__version__}</p>",
+        f"<p class=lead>{_text(attack.title)} ({_text(attack.reference)}) on {_text(document.model.title)}</p>",
         verdict,
-        f"<img alt='The workbench with this result' src='{_data(picture, 'image/png')}'>",
+        f"<figure><img alt='The workbench with this result' src='{_data(picture, 'image/png')}'></figure>",
         "<h2>Labels</h2>",
         _labels(outcome),
         "<h2>Detector</h2>",
         _readings(document, entry),
         "<h2>Measures of the exported sound</h2>",
-        _table((name, _figure(value)) for name, value in figures.items()),
+        _measures(compare(entry.clip, outcome.clip)),
         "<h2>Sounds</h2>",
         "".join(_sound(export) for export in exports),
         "<h2>What made it</h2>",
-        f"<pre>{_text(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False, default=str))}</pre>",
+        _made(document, entry),
+        "<details><summary>All of it as JSON, as <code>mirguard attack --json</code> prints it</summary>",
+        f"<pre>{_text(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False, default=str))}</pre></details></html>",
     ]
     return "\n".join(parts) + "\n"
 
@@ -75,7 +97,7 @@ def _labels(outcome) -> str:
     after = dict(zip(outcome.exported.decision.labels, outcome.exported.decision.probabilities, strict=True))
     names = dict.fromkeys([name for name, _ in outcome.clean.top(5)] + [n for n, _ in outcome.exported.decision.top(5)])
     before = dict(zip(outcome.clean.labels, outcome.clean.probabilities, strict=True))
-    rows = "".join(f"<tr><td>{_text(n)}<td>{before[n]:.1%}<td>{after[n]:.1%}" for n in names)
+    rows = "".join(f"<tr><td>{_text(n)}<td class=number>{before[n]:.1%}<td class=number>{after[n]:.1%}" for n in names)
     return f"<table><tr><th>label<th>original<th>adversarial{rows}</table>"
 
 
@@ -87,31 +109,69 @@ def _readings(document: Document, entry: Entry) -> str:
     for side, reading in entry.readings.items():
         verdict = "<b class=bad>flagged</b>" if reading.flagged else "<b class=good>passes</b>"
         rows.append(
-            f"<tr><td>{side}<td>{reading.score:.3f}<td>{reading.threshold:.3f}<td>{reading.percentile:.0f}<td>{verdict}"
+            f"<tr><td>{side}<td class=number>{reading.score:.2f}<td class=number>{reading.threshold:.2f}"
+            f"<td class=number>{reading.percentile:.0f}<td>{verdict}<td class=about>{_text(reading.note)}"
         )
-    head = "<tr><th>sound<th>score<th>threshold<th>percentile<th>verdict"
+    head = "<tr><th>sound<th>score<th>threshold<th>percentile<th>verdict<th>compared with"
     about = (
-        f"Kernel density of layer {_text(facts.layer)} against {facts.size} clean clips; "
-        f"threshold at {document.fpr:.1%} false positives. {_text(next(iter(entry.readings.values())).note)}"
+        f"Kernel density of layer {_text(facts.layer)} against {facts.size} clean clips: the higher the score, the "
+        f"farther from them. The threshold is where {document.fpr:.1%} of the clean clips would be flagged, the "
+        "percentile the share of clean scores below this one."
     )
-    return f"<table>{head}{''.join(rows)}</table><p>{about}</p>"
+    return f"<div class=scroll><table>{head}{''.join(rows)}</table></div><p class=about>{about}</p>"
+
+
+def _measures(figures: dict[str, float | None]) -> str:
+    rows = []
+    for name, value in figures.items():
+        title, unit, definition = MEASURES[name]
+        shown = "none: the clip is silent" if value is None else f"{_figure(value)} {unit}"
+        rows.append(
+            f"<tr><td>{title}<td class=number>{shown}<td class=about>{_text(definition)}<td><code>{name}</code>"
+        )
+    head = "<tr><th>measure<th>value<th>definition<th>name"
+    return f"<div class=scroll><table>{head}{''.join(rows)}</table></div>"
+
+
+def _made(document: Document, entry: Entry) -> str:
+    """Everything that it takes to make the same again."""
+    outcome, clip, model = entry.outcome, entry.clip, document.model
+    made = outcome.to_json()
+    channels = {1: "mono", 2: "stereo"}.get(clip.channels, f"{clip.channels} channels")
+    aim = f"to be heard as {outcome.experiment.target}" if outcome.experiment.target else "to be heard as anything else"
+    rows = [
+        ("Clip", f"{entry.name}, {clip.duration:.2f} s, {clip.sample_rate} Hz, {channels}"),
+        ("Hash of the clip", made["clip_hash"]),
+        ("Model", f"{model.title} ({model.name}), {model.sample_rate} Hz, windows of {model.window} samples"),
+        ("Hash of the model", made["model_hash"]),
+        ("Attack", f"{outcome.experiment.attack}, {aim}"),
+        ("Parameters", ", ".join(f"{name} {_value(value)}" for name, value in made["parameters"].items())),
+        ("Seed", made["seed"]),
+        ("Work", f"{outcome.gradients} gradients in {outcome.seconds:.1f} s on {counted(made['threads'], 'thread')}"),
+        ("Format", made["exported"]["subtype"]),
+        ("Program", f"MIRGuard {made['version']}"),
+    ]
+    return "<table>" + "".join(f"<tr><th>{name}<td class=hash>{_text(value)}" for name, value in rows) + "</table>"
 
 
 def _sound(export) -> str:
     line = f"{export.what.capitalize()}: {_text(export.path.name)}"
     if export.label:
-        line += f", heard as {_text(export.label)} ({export.confidence:.0%})"
+        line += f", {'alone ' if export.what == PERTURBATION else ''}heard as {_text(export.label)} ({export.confidence:.0%})"
     if export.path.stat().st_size > MOST_SOUND_BYTES:
         return f"<p>{line}</p>"
     return f"<p>{line}<br><audio controls src='{_data(export.path, 'audio/wav')}'></audio></p>"
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    return "<table>" + "".join(f"<tr><th>{_text(name)}<td>{_text(value)}" for name, value in rows) + "</table>"
-
-
 def _figure(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.4g}"
+    return "∞" if math.isinf(value) else f"{value:.4g}".replace("-", MINUS)
+
+
+def _value(value: object) -> str:
+    """A parameter in words; the JSON has every digit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _data(path: Path, kind: str) -> str:
