@@ -619,6 +619,18 @@ def test_nothing_is_cut_off(bench, song, size, qtbot):
     assert cut == []
 
 
+def test_what_the_window_grows_by_goes_to_the_pictures(bench, song, qtbot):
+    attackable(bench, song)
+    bench.window.resize(1280, 720)
+    bench.window.arrange()
+    qtbot.wait(50)
+    before = bench.window.docks["playback"].height(), bench.window.docks["spectrograms"].height()
+    bench.window.resize(1280, 1000)
+    qtbot.wait(50)
+    assert bench.window.docks["playback"].height() == before[0]
+    assert bench.window.docks["spectrograms"].height() == before[1] + 280
+
+
 def test_messages_pile_up_without_flooding(bench):
     for _ in range(5):
         bench.window.bench.say("The same.", "error")

@@ -56,7 +56,9 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
         dock.setFloating(False)
         window.removeDockWidget(dock)
     tall = height >= TALL
+    # All in one area: a bottom area of its own would take a share of what the window grows by and leave it empty.
     window.addDockWidget(LEFT, docks["clips"])
+    window.splitDockWidget(docks["clips"], docks["playback"], Qt.Orientation.Vertical)
     window.splitDockWidget(docks["clips"], docks["spectrograms"], Qt.Orientation.Horizontal)
     window.splitDockWidget(docks["spectrograms"], docks["designer"], Qt.Orientation.Horizontal)
     window.splitDockWidget(docks["clips"], docks["labels"], Qt.Orientation.Vertical)
@@ -64,7 +66,6 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
         window.splitDockWidget(docks["labels"], docks["detectors"], Qt.Orientation.Vertical)
     else:
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
-    window.addDockWidget(BOTTOM, docks["playback"])
     for dock in docks.values():
         dock.show()
     docks["labels"].raise_()

@@ -106,6 +106,11 @@ class PlaybackPanel(QWidget):
         self.set_devices(())
         self.restyle()
 
+    def showEvent(self, event) -> None:
+        """One row is all it needs: what a window grows by belongs to the pictures."""
+        self.setMaximumHeight(self.layout().sizeHint().height())
+        super().showEvent(event)
+
     @staticmethod
     def _slider(name: str, low: int, high: int) -> QSlider:
         made = QSlider(Qt.Orientation.Horizontal)
