@@ -1,4 +1,4 @@
-"""mirguard.workbench on a real screen with a window manager, driven by mouse and keys: drop, run, play, switch, export."""
+"""mirguard.workbench on a real screen with a window manager, by mouse and keys: drop, run, play, switch, export."""
 
 from __future__ import annotations
 
