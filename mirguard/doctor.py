@@ -99,7 +99,7 @@ def _sound() -> Iterator[tuple[str, str]]:
 
 
 def _data() -> Iterator[tuple[str, str]]:
-    from mirguard.models.catalogue import data_folder
+    from mirguard.resources import data_folder
 
     folder = data_folder()
     place = next(place for place in (folder, *folder.parents) if place.exists())

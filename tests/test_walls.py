@@ -69,7 +69,7 @@ def test_the_walls_stand():
     ("breach", "statement", "contract"),
     [
         ("experiment.py", "import PySide6.QtCore", "Only the workbench imports Qt"),
-        ("cli.py", "import pyqtgraph", "Only the workbench imports Qt"),
+        ("cli/__init__.py", "import pyqtgraph", "Only the workbench imports Qt"),
         ("analysis/__init__.py", "import torch", "What shows, measures and plays sound needs no torch"),
         ("playback/__init__.py", "from mirguard.models import contract", "What shows, measures and plays sound"),
         ("models/__init__.py", "import mirguard.attacks", "Nothing imports upwards"),

@@ -20,11 +20,10 @@ from safetensors.numpy import save as encode
 
 from mirguard.clip import Clip, load_clip
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
-from mirguard.models.catalogue import data_folder
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import decide
 from mirguard.models.tracks import Track
-from mirguard.resources import resource
+from mirguard.resources import data_folder, resource
 
 SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 LONGEST = 40  # windows of one clip that are kept: a long track must not outweigh the others

@@ -17,14 +17,13 @@ from safetensors import SafetensorError, safe_open
 
 from mirguard.errors import FileError, MirguardError, UsageError
 from mirguard.models import bundled, fetch
-from mirguard.models.fetch import data_folder
 from mirguard.models.musicnn_weights import RATE, VARIANTS, WINDOW
-from mirguard.resources import resource
+from mirguard.resources import data_folder, resource
 
 if TYPE_CHECKING:
     from mirguard.models.contract import Classifier
 
-__all__ = ["READY", "TO_BE_FETCHED", "UNUSABLE", "Entry", "ModelInfo", "data_folder", "default_model", "find_model"]
+__all__ = ["READY", "TO_BE_FETCHED", "UNUSABLE", "Entry", "ModelInfo", "default_model", "find_model"]
 __all__ += ["list_models", "load_model"]
 
 READY, TO_BE_FETCHED, UNUSABLE = "ready", "to be fetched", "unusable"

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_data_path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from mirguard.errors import FileError, MirguardError
 from mirguard.models.musicnn_weights import VARIANTS
 from mirguard.models.tensorflow_checkpoint import read_checkpoint
+from mirguard.resources import data_folder
 
 REQUIREMENT = "musicnn==0.1.0"
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
@@ -33,12 +33,6 @@ WHEEL_BYTES = 29_292_476
 LICENCE = "ISC; Copyright (c) Music Technology Group, Universitat Pompeu Fabra 2019"
 
 Report = Callable[[str, float | None], None]
-
-
-def data_folder() -> Path:
-    """Where the user's models and references are kept: MIRGUARD_DATA, or the platform's place for such data."""
-    named = os.environ.get("MIRGUARD_DATA")
-    return Path(named).expanduser() if named else user_data_path("mirguard", appauthor=False)
 
 
 def models_folder() -> Path:

@@ -142,7 +142,7 @@ class Deeds:
         return source.parent
 
     def about(self) -> None:
-        from mirguard.models.fetch import data_folder
+        from mirguard.resources import data_folder
 
         self.show(sheets.about(str(data_folder()), self._window))
 
