@@ -28,10 +28,10 @@ from mirguard.detectors.kde import Kde  # noqa: E402
 from mirguard.detectors.reference import Reference  # noqa: E402
 from mirguard.models.decision import SINGLE_LABEL, track_logits  # noqa: E402
 from mirguard.models.front_end import LogMel  # noqa: E402
-from mirguard.models.log_mel_cnn import LogMelCnn, save_log_mel_cnn  # noqa: E402
+from mirguard.models.networks.log_mel_cnn import LogMelCnn, save_log_mel_cnn  # noqa: E402
 from mirguard.models.toy import NAME, load_toy  # noqa: E402
 from mirguard.models.tracks import classify  # noqa: E402
-from mirguard.models.training import Epoch, Recipe, train, window_logits  # noqa: E402
+from mirguard.models.training.loop import Epoch, Recipe, train, window_logits  # noqa: E402
 
 FRONT_END = {"sample_rate": 16_000, "n_fft": 1024, "hop": 320, "n_mels": 64, "fmin": 30.0}
 WINDOW = 32_000  # samples: 2 s

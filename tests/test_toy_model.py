@@ -16,10 +16,10 @@ from mirguard.detectors.reference import reference_for
 from mirguard.errors import Cancelled, FileError, UsageError
 from mirguard.experiment import plan, run
 from mirguard.models.front_end import LogMel
-from mirguard.models.log_mel_cnn import LogMelCnn, load_log_mel_cnn, save_log_mel_cnn
+from mirguard.models.networks.log_mel_cnn import LogMelCnn, load_log_mel_cnn, save_log_mel_cnn
 from mirguard.models.toy import NAME, WEIGHTS, load_toy
 from mirguard.models.tracks import Track, classify
-from mirguard.models.training import Recipe, train, window_accuracy, window_logits
+from mirguard.models.training.loop import Recipe, train, window_accuracy, window_logits
 from mirguard.resources import resource
 
 FRONT_END = {"sample_rate": 8_000, "n_fft": 256, "hop": 128, "n_mels": 24}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mirguard.models.bundled import NAME, NOTE, TITLE, WEIGHTS
 from mirguard.models.contract import TorchClassifier
-from mirguard.models.log_mel_cnn import load_log_mel_cnn
+from mirguard.models.networks.log_mel_cnn import load_log_mel_cnn
 from mirguard.resources import resource
 
 __all__ = ["NAME", "NOTE", "TITLE", "WEIGHTS", "load_toy"]
