@@ -8,11 +8,13 @@ import pytest
 from mirguard.clip import load_clip
 from mirguard.datasets.demonstration import demonstration
 from mirguard.datasets.oscillators import harmonics, hertz, oscillate, tables
-from mirguard.datasets.phrases import any_music, beat, phrase
+from mirguard.datasets.phrases import beat, phrase
+from mirguard.datasets.styles import SCALES, STYLES, TONICS, any_music
 from mirguard.datasets.synthesis import (
     INSTRUMENTS,
     LABELS,
     SPLITS,
+    compose,
     dataset,
     example,
     individual,
@@ -100,6 +102,48 @@ def test_phrases_stay_in_range_and_fill_the_time(instrument):
         assert max(note.start + note.seconds for note in notes) > 2.0
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_every_bar_of_a_style_is_full(style):
+    manners = STYLES[style]
+    assert all(sum(rhythm) == manners.bar for rhythm in manners.rhythms)
+    written = [*manners.bass, *manners.chords]
+    assert all(place >= 0 and place + length <= manners.bar for place, length in written)
+    assert all(0 <= place < manners.bar for pattern in manners.beats for places in pattern.values() for place in places)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_clip_says_what_was_played_in_it(style):
+    for seed in range(4):
+        clip = compose("clarinet", seed, 8_000, 3.0, style=style)
+        assert clip.style == style
+        assert STYLES[style].tempo[0] <= clip.bpm <= STYLES[style].tempo[1]
+        assert clip.scale in STYLES[style].scales
+        tones = {(TONICS.index(clip.key) + step) % 12 for step in SCALES[clip.scale]}
+        assert {round(note.pitch) % 12 for note in clip.notes} <= tones
+        assert clip.notes and clip.label not in clip.band and len(set(clip.band)) == len(clip.band) <= 3
+
+
+def test_the_melody_that_is_told_is_the_one_that_sounds():
+    for seed in range(12):
+        clip = compose("flute", seed, 16_000, 3.0)
+        if clip.band or len(clip.notes) < 3:
+            continue
+        for note in clip.notes[1:4]:
+            part = clip.samples[int((note.start + 0.06) * 16_000) : int((note.start + note.seconds) * 16_000)]
+            if len(part) < 2_000 or note.start + note.seconds > 2.8:
+                continue
+            spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 16))
+            bins = np.fft.rfftfreq(1 << 16, 1 / 16_000)
+            wanted = float(hertz(note.pitch))
+            near = (bins > wanted * 0.96) & (bins < wanted * 1.04)
+            assert spectrum[near].max() > 5 * np.median(spectrum), (seed, note)
+
+
+def test_drums_alone_have_no_key():
+    alone = [clip for seed in range(12) if not (clip := compose("drums", seed, 8_000, 0.5)).band]
+    assert alone and all(clip.key == clip.scale == "" for clip in alone)
+
+
 def test_drums_keep_the_tempo():
     rng = np.random.default_rng(2)
     music = any_music(rng)
@@ -150,13 +194,14 @@ def test_processes_give_what_one_process_gives():
     [
         ({"instrument": "kazoo"}, "kazoo.*plucked string"),
         ({"split": "holdout"}, "holdout.*validation"),
+        ({"style": "polka"}, "polka.*waltz"),
         ({"rate": 4_000}, "8 to 192 kHz"),
         ({"seconds": 0.0}, "0.1 to 600 seconds"),
     ],
 )
 def test_wrong_arguments_are_refused_with_a_sentence(arguments, says):
     with pytest.raises(UsageError, match=says):
-        synthesise(**{"instrument": "flute", "seed": 0, **arguments})
+        compose(**{"instrument": "flute", "seed": 0, **arguments})
 
 
 def test_the_shipped_demonstration_is_the_one_that_is_made():

@@ -1,8 +1,9 @@
 """The toy dataset: phrases of ten synthetic instruments, from a seed, free of anyone's rights.
 
-A clip is one instrument playing a phrase (tempo, key, dynamics), often over a quieter accompaniment by another one, in a room,
-through a microphone, with noise, at some level. The label is the instrument in front. Individual instruments and rooms are drawn
-apart for each split, so that a test clip's guitar is no guitar heard in training.
+A clip is one instrument playing a phrase in a genre-like style (tempo, metre, key, chords), often in front of a quieter band
+(bass, chords, drums), in a room, through a microphone, with noise, at some level. What was played is known: instrument,
+style, tempo, key, scale, every note in front. Individual instruments and rooms are drawn apart for each split, so that a test
+clip's guitar is no guitar heard in training.
 
 These are synthetic sounds: what is learned from them does not carry over to recordings.
 """
@@ -19,17 +20,19 @@ import numpy as np
 from mirguard.datasets import voices
 from mirguard.datasets.oscillators import hertz
 from mirguard.datasets.percussion import drum
-from mirguard.datasets.phrases import Manner, Music, Note, any_music, beat, phrase
+from mirguard.datasets.phrases import Manner, Note, bass_line, beat, chord_part, phrase
 from mirguard.datasets.rooms import background, reverberate, room, tone
+from mirguard.datasets.styles import STYLES, Music, any_music
 from mirguard.errors import UsageError
 
 RATE = 22_050
 SECONDS = 4.0
-VERSION = 1  # goes up whenever a seed gives another sound
+VERSION = 2  # goes up whenever a seed gives another sound
 TRAITS = 8
 
-# Individual instruments of each family and rooms, in each split.
-SPLITS = {"train": 96, "validation": 24, "test": 32, "reference": 32}
+# Individual instruments of each family and rooms, in each split. "train-b" is a second training set that has nothing in common
+# with the first but the recipe: what an attacker with limited knowledge trains a surrogate on.
+SPLITS = {"train": 96, "validation": 24, "test": 32, "reference": 32, "train-b": 96}
 
 INSTRUMENTS = {
     "plucked string": (voices.plucked_string, Manner(40, 79, chords=0.3, arpeggios=0.3, hold=(0.5, 1.4))),
@@ -44,48 +47,108 @@ INSTRUMENTS = {
     "synth bass": (voices.synth_bass, Manner(28, 52, arpeggios=0.2, hold=(0.35, 1.0))),
 }
 LABELS = tuple(INSTRUMENTS)
+# Who accompanies: part of the band -> the instruments that may take it.
+BAND = {
+    "drums": ("drums",),
+    "bass": ("synth bass", "plucked string", "bowed string"),
+    "chords": ("electric piano", "organ", "plucked string", "mallet", "bowed string"),
+}
 
 
 @dataclass(frozen=True)
 class Example:
-    """One clip of the dataset: `samples (frames,)` float32 in ±1 at `sample_rate` Hz, and its label."""
+    """One clip of the dataset and what was played in it.
+
+    `samples (frames,)` float32 in ±1 at `sample_rate` Hz; `label` is the instrument in front and `band` those behind it; `bpm`
+    quarter notes a minute, `key` the tonic and `scale` its scale ("" where drums are alone); `notes` those of the instrument in
+    front (for drums, the strokes)."""
 
     samples: np.ndarray
     sample_rate: int
     label: str
+    style: str
+    bpm: float
+    key: str
+    scale: str
+    band: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+def compose(
+    instrument: str,
+    seed: int,
+    rate: int = RATE,
+    seconds: float = SECONDS,
+    *,
+    split: str = "train",
+    style: str | None = None,
+) -> Example:
+    """A phrase of the instrument, `round(seconds · rate)` samples long, in the style named or in any.
+
+    The same arguments give the same clip. UsageError for an unknown instrument, split or style.
+    """
+    for kind, name, known in (("instrument", instrument, LABELS), ("split", split, SPLITS), ("style", style, STYLES)):
+        if name not in known and not (kind == "style" and name is None):
+            raise UsageError(f"There is no toy {kind} {name!r}; there are {', '.join(known)}.")
+    if not 8_000 <= rate <= 192_000 or not 0.1 <= seconds <= 600:
+        raise UsageError("Toy clips are made at 8 to 192 kHz and 0.1 to 600 seconds.")
+    rng = np.random.default_rng([VERSION, seed, LABELS.index(instrument), _number(split)])
+    samples = round(seconds * rate)
+    music = any_music(rng, style)
+    manner = INSTRUMENTS[instrument][1]
+    notes = (beat if instrument == "drums" else lambda *a: phrase(manner, *a))(music, rng, seconds)
+    sound = _normal(_play(instrument, notes, split, rng, rate, samples))
+    band = _band(instrument, music, rng) if rng.random() < 0.7 else {}
+    if band:
+        behind = np.zeros(samples, np.float32)
+        for part, player in band.items():
+            behind += _normal(_play(player, _part(part, player, music, rng, seconds), split, rng, rate, samples))
+        sound = sound + _normal(behind) * np.float32(10 ** (rng.uniform(-26, -9) / 20))
+    alone = instrument == "drums" and not set(band) - {"drums"}
+    return Example(
+        _record(sound, split, rng, rate),
+        rate,
+        instrument,
+        music.style,
+        music.bpm,
+        "" if alone else music.tonic,
+        "" if alone else music.mode,
+        tuple(band.values()),
+        tuple(notes),
+    )
 
 
 def synthesise(
     instrument: str, seed: int, rate: int = RATE, seconds: float = SECONDS, *, split: str = "train"
 ) -> np.ndarray:
-    """A phrase of the instrument, float32 `(round(seconds · rate),)` in ±1.
-
-    The same arguments give the same samples. UsageError for an unknown instrument or split.
-    """
-    if instrument not in INSTRUMENTS:
-        raise UsageError(f"There is no toy instrument {instrument!r}; there are {', '.join(LABELS)}.")
-    if split not in SPLITS:
-        raise UsageError(f"There is no split {split!r}; there are {', '.join(SPLITS)}.")
-    if not 8_000 <= rate <= 192_000 or not 0.1 <= seconds <= 600:
-        raise UsageError("Toy clips are made at 8 to 192 kHz and 0.1 to 600 seconds.")
-    rng = np.random.default_rng([VERSION, seed, LABELS.index(instrument), _number(split)])
-    samples = round(seconds * rate)
-    music = any_music(rng)
-    sound = _normal(play(instrument, split, music, rng, rate, samples))
-    if rng.random() < 0.6:
-        other = LABELS[(LABELS.index(instrument) + int(rng.integers(1, len(LABELS)))) % len(LABELS)]
-        under = _normal(play(other, split, music, rng, rate, samples))
-        sound = sound + under * np.float32(10 ** (rng.uniform(-26, -8) / 20))
-    return _record(sound, split, rng, rate)
+    """The samples alone of `compose`, float32 `(round(seconds · rate),)` in ±1."""
+    return compose(instrument, seed, rate, seconds, split=split).samples
 
 
-def play(instrument: str, split: str, music: Music, rng: np.random.Generator, rate: int, samples: int) -> np.ndarray:
-    """The dry phrase of an individual of the split, `(samples,)`."""
-    manner = INSTRUMENTS[instrument][1]
-    traits = individual(instrument, split, int(rng.integers(SPLITS[split])))
-    if instrument == "drums":
-        return perform(instrument, beat(music, rng, samples / rate), traits, rng, rate, samples)
-    return perform(instrument, phrase(manner, music, rng, samples / rate), traits, rng, rate, samples)
+def _band(lead: str, music: Music, rng: np.random.Generator) -> dict[str, str]:
+    """Part -> instrument: one to three of the style's parts, none of them by the instrument in front."""
+    parts = {part: [who for who in players if who != lead] for part, players in BAND.items()}
+    if not music.manners.beats:
+        parts["drums"] = []
+    present = [part for part, players in parts.items() if players]
+    chosen = rng.permutation(present)[: int(rng.integers(1, len(present) + 1))] if present else []
+    band: dict[str, str] = {}
+    for part in (part for part in BAND if part in chosen):
+        free = [who for who in parts[part] if who not in band.values()]
+        band[part] = free[rng.integers(len(free))]
+    return band
+
+
+def _part(part: str, player: str, music: Music, rng: np.random.Generator, seconds: float) -> list[Note]:
+    if part == "drums":
+        return beat(music, rng, seconds)
+    write = bass_line if part == "bass" else chord_part
+    return write(INSTRUMENTS[player][1], music, rng, seconds)
+
+
+def _play(player: str, notes: list[Note], split: str, rng: np.random.Generator, rate: int, samples: int) -> np.ndarray:
+    """The notes as some individual of the split plays them, dry, `(samples,)`."""
+    return perform(player, notes, individual(player, split, int(rng.integers(SPLITS[split]))), rng, rate, samples)
 
 
 def individual(instrument: str, split: str, number: int) -> tuple[float, ...]:
@@ -137,8 +200,7 @@ def _number(split: str) -> int:
 
 def example(index: int, seed: int = 0, split: str = "train", rate: int = RATE, seconds: float = SECONDS) -> Example:
     """Clip `index` of the dataset: labels go round, so that any stretch of a multiple of ten clips is balanced."""
-    label = LABELS[index % len(LABELS)]
-    return Example(synthesise(label, seed * 1_000_003 + index, rate, seconds, split=split), rate, label)
+    return compose(LABELS[index % len(LABELS)], seed * 1_000_003 + index, rate, seconds, split=split)
 
 
 def dataset(
