@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -44,10 +45,22 @@ class Epoch:
     seconds: float
 
 
+class Excerpts(Protocol):
+    """Sounds of different lengths that are read as they are needed."""
+
+    lengths: np.ndarray  # (n,) samples
+
+    def __len__(self) -> int: ...
+
+    def cut(self, index: int, start: int, count: int) -> np.ndarray:
+        """`count` samples of one sound, float32."""
+        ...
+
+
 def train(
     front_end: nn.Module,
     network: nn.Module,
-    sounds: np.ndarray,
+    sounds: np.ndarray | Excerpts,
     labels: np.ndarray,
     *,
     window: int,
@@ -56,12 +69,14 @@ def train(
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Callable[[Epoch], None] | None = None,
     cancel: threading.Event | None = None,
+    rest: Callable[[], None] | None = None,
 ) -> list[Epoch]:
     """Train `network` in place on `sounds (n, samples)`, float32 in ±1 at the front end's rate, at least `window` long.
 
     In each epoch one window is cut at a random place from every sound. `labels` are numbers `(n,)`, or for a tagger 0s and 1s
-    `(n, K)`. AdamW (Loshchilov and Hutter, ICLR 2019) with a cosine schedule. Leaves the network in evaluation mode. Raises
-    UsageError for arrays that do not fit together, Cancelled when `cancel` is set.
+    `(n, K)`. AdamW (Loshchilov and Hutter, ICLR 2019) with a cosine schedule. Leaves the network in evaluation mode. `rest` is
+    called between batches. Raises UsageError for arrays that do not fit together, Cancelled when `cancel` is set; what `progress`
+    raises ends the training, too.
     """
     recipe = recipe or Recipe()
     _check(sounds, labels, window, task)
@@ -84,6 +99,8 @@ def train(
         order = rng.permutation(len(sounds))
         loss_sum, right, seen = 0.0, 0.0, 0
         for chosen in np.array_split(order, batches):
+            if rest:
+                rest()
             if cancel is not None and cancel.is_set():
                 network.eval()
                 raise Cancelled("Training was cancelled.")
@@ -142,8 +159,12 @@ def window_accuracy(
     return _right(logits.flatten(0, 1), wanted, task) / len(wanted)
 
 
-def _check(sounds: np.ndarray, labels: np.ndarray, window: int, task: str) -> None:
-    if sounds.ndim != 2 or len(sounds) < 2 or sounds.shape[1] < window:
+def _check(sounds: np.ndarray | Excerpts, labels: np.ndarray, window: int, task: str) -> None:
+    if isinstance(sounds, np.ndarray):
+        fits = sounds.ndim == 2 and len(sounds) >= 2 and sounds.shape[1] >= window
+    else:
+        fits = len(sounds) >= 2 and int(sounds.lengths.min()) >= window
+    if not fits:
         raise UsageError(f"Training needs at least two sounds of at least {window} samples each.")
     if task not in (SINGLE_LABEL, TAGGING):
         raise UsageError(f"The task is {SINGLE_LABEL!r} or {TAGGING!r}, not {task!r}.")
@@ -159,7 +180,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _augmented(
-    sounds: np.ndarray,
+    sounds: np.ndarray | Excerpts,
     chosen: np.ndarray,
     window: int,
     recipe: Recipe,
@@ -167,8 +188,12 @@ def _augmented(
     noise: torch.Generator,
 ) -> torch.Tensor:
     """Random windows `(batch, window)` of the chosen sounds at random levels with random noise."""
-    starts = rng.integers(0, sounds.shape[1] - window + 1, len(chosen))
-    cut = np.stack([sounds[i, s : s + window] for i, s in zip(chosen, starts, strict=True)])
+    if isinstance(sounds, np.ndarray):
+        starts = rng.integers(0, sounds.shape[1] - window + 1, len(chosen))
+        cut = np.stack([sounds[i, s : s + window] for i, s in zip(chosen, starts, strict=True)])
+    else:
+        starts = rng.integers(0, sounds.lengths[chosen] - window + 1)
+        cut = np.stack([sounds.cut(i, s, window) for i, s in zip(chosen.tolist(), starts.tolist(), strict=True)])
     heard = torch.from_numpy(np.ascontiguousarray(cut, np.float32))
     gain = _amplitudes(rng, recipe.gain_db, len(chosen))
     floor = _amplitudes(rng, recipe.noise_db, len(chosen)) * heard.square().mean(1, keepdim=True).sqrt()
