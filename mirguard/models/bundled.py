@@ -1,8 +1,9 @@
-"""What there is to know of the bundled models without loading them (no torch needed)."""
+"""The models that are shipped, each as `resources/models/<name>/model.toml` beside its weights (no torch needed to list them)."""
 
 from __future__ import annotations
 
-NAME = "toy-instruments"
+NAME = "toy-instruments"  # the one to start with where there is no other
+NAMES = (NAME,)
 TITLE = "Toy instruments"
 NOTE = (
     "Tells ten synthetic instruments apart, having been trained on nothing but synthetic sounds: "

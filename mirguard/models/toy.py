@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mirguard.models.bundled import NAME, NOTE, TITLE, WEIGHTS
-from mirguard.models.contract import TorchClassifier
-from mirguard.models.networks.log_mel_cnn import load_log_mel_cnn
+from mirguard.models.bundled import NAME
+from mirguard.models.contract import Classifier
+from mirguard.models.load_file import load_model_file
 from mirguard.resources import resource
 
-__all__ = ["NAME", "NOTE", "TITLE", "WEIGHTS", "load_toy"]
 
-
-def load_toy(path: Path | None = None) -> TorchClassifier:
+def load_toy(path: Path | None = None) -> Classifier:
     """The toy classifier: 2-s windows at 16 kHz, single-label, layers "block-3", "block-4" and "hidden".
 
-    `path` is a weights file other than the one shipped. FileError if it cannot be read.
+    `path` is the folder of a model other than the one shipped. FileError if it cannot be read.
     """
-    return load_log_mel_cnn(path or resource(*WEIGHTS), name=NAME, title=TITLE, note=NOTE)
+    return load_model_file(path or resource("models", NAME))

@@ -1,0 +1,65 @@
+"""A convolutional network on magnitude spectrograms, after Kereliuk, Sturm and Larsen, made small.
+
+"Deep Learning and Music Adversaries", IEEE Transactions on Multimedia 17(11), 2015 (arXiv 1507.04761): a first layer of kernels
+that are few frames and hundreds of bins large, so that each spans whole spectra of sounds; pooling 4 × 4 by steps of 2; a second
+convolution 8 × 8, pooled in the same way; fifty rectified units. Here the first layer moves on by several bins at a time and has
+fewer channels, pooling is by the mean, batches are normalised, and the hidden layer sees the mean and the maximum over time, so
+that any number of frames fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from mirguard.models.networks.settings import width, widths
+
+BINS = 513
+CHANNELS = (16, 32)
+KERNEL = (4, 96)  # frames, bins
+STEP = 8  # bins
+HIDDEN = 64
+
+
+class MagnitudeCnn(nn.Module):
+    """`(batch, frames, bins)` -> logits `(batch, labels)`."""
+
+    def __init__(
+        self,
+        labels: int,
+        bins: int = BINS,
+        channels: Sequence[int] = CHANNELS,
+        kernel: Sequence[int] = KERNEL,
+        step: int = STEP,
+        hidden: int = HIDDEN,
+    ) -> None:
+        super().__init__()
+        (first, second), (frames, wide) = widths("channels", channels, 2), widths("kernel", kernel, 2)
+        bins, step, hidden = width("bins", bins, wide), width("step", step), width("hidden", hidden)
+        self.settings: dict[str, Any] = {
+            "bins": bins, "channels": [first, second], "kernel": [frames, wide], "step": step, "hidden": hidden,
+        }  # fmt: skip
+        self.norm = nn.BatchNorm1d(bins)
+        self.first = nn.Sequential(
+            nn.Conv2d(1, first, (frames, wide), stride=(1, step), padding=(frames // 2, 0), bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.AvgPool2d(4, 2, padding=1),
+        )
+        self.second = nn.Sequential(
+            nn.Conv2d(first, second, 8, padding=4, bias=False),
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+            nn.AvgPool2d(4, 2, padding=1),
+        )
+        rows = (((bins - wide) // step + 1) // 2 + 1) // 2
+        self.hidden = nn.Sequential(nn.Linear(2 * second * rows, hidden), nn.ReLU())
+        self.out = nn.Linear(hidden, labels)
+
+    def forward(self, representation: torch.Tensor) -> torch.Tensor:
+        x = self.norm(representation.transpose(1, 2)).transpose(1, 2)[:, None]
+        x = self.second(self.first(x))
+        return self.out(self.hidden(torch.cat([x.mean(2), x.amax(2)], 1).flatten(1)))
