@@ -1,6 +1,8 @@
 """Models by name: what is listed, what is fetched and how that may fail, and users' own modules."""
 
+import dataclasses
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,9 +17,11 @@ from reference_musicnn import random_variables
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
 from mirguard.models import bundled, catalogue, fetch
 from mirguard.models.catalogue import (
+    BUNDLED,
     READY,
     TO_BE_FETCHED,
     UNUSABLE,
+    YOURS,
     Entry,
     ModelInfo,
     default_model,
@@ -25,7 +29,9 @@ from mirguard.models.catalogue import (
     list_models,
     load_model,
 )
+from mirguard.models.model_file import read_model_file
 from mirguard.models.wrap import wrap_model
+from mirguard.resources import resource
 
 NAMES = ["musicnn-mtt", "musicnn-msd", "toy-instruments"]
 
@@ -34,7 +40,9 @@ NAMES = ["musicnn-mtt", "musicnn-msd", "toy-instruments"]
 
 
 def test_listing_needs_no_torch(own_data):
-    code = "import sys; from mirguard.models.catalogue import list_models, default_model; list_models(); default_model(); "
+    code = (
+        "import sys; from mirguard.models.catalogue import list_models, default_model; list_models(); default_model(); "
+    )
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -66,12 +74,64 @@ def test_unknown_names_are_refused_with_a_hint(name, said):
 
 
 def test_damaged_installation_is_listed_and_said(own_data, tmp_path, monkeypatch):
-    broken = tmp_path / "toy.safetensors"
-    broken.write_bytes(b"not a tensor")
-    monkeypatch.setattr(catalogue, "resource", lambda *parts: broken)
-    assert find_model(bundled.NAME).state == UNUSABLE
-    with pytest.raises(MirguardError, match=r"cannot be read\. Install MIRGuard again"):
+    (tmp_path / "model.toml").write_text("not toml")
+    monkeypatch.setattr(catalogue, "resource", lambda *parts: tmp_path)
+    info = find_model(bundled.NAME)
+    assert (info.state, info.kind) == (UNUSABLE, BUNDLED)
+    with pytest.raises(MirguardError, match=r"not valid TOML.* Install MIRGuard again"):
         load_model(bundled.NAME)
+
+
+def a_model_of_ones_own(name, **changes):
+    """The toy model's files under another name, in the user's folder; its model.toml."""
+    place = catalogue.own_folder(name)
+    shutil.copytree(resource("models", bundled.NAME), place)
+    return dataclasses.replace(read_model_file(place), name=name, **changes).write()
+
+
+def test_a_model_of_ones_own_is_listed_and_loaded(own_data):
+    path = a_model_of_ones_own("mine", title="My model", card={"gradient": {"reaches": True}})
+    info = find_model("mine")
+    assert (info.title, info.kind, info.state, info.path) == ("My model", YOURS, READY, str(path.resolve()))
+    assert [model.name for model in list_models()][-1] == "mine"
+    model = load_model("mine")
+    assert (model.name, model.title, model.labels) == ("mine", "My model", info.labels)
+    assert load_model("mine") is model
+    assert load_model(str(path)) is model, "by its path it is the same one"
+    catalogue.forget("mine")
+    assert load_model("mine") is not model
+    shutil.rmtree(path.parent)
+    with pytest.raises(UsageError, match="no model 'mine'"):
+        load_model("mine")
+
+
+def test_a_model_is_loaded_by_the_path_of_its_toml_or_folder(own_data, tmp_path):
+    shutil.copytree(resource("models", bundled.NAME), tmp_path / "elsewhere")
+    for path in (tmp_path / "elsewhere", tmp_path / "elsewhere" / "model.toml"):
+        assert load_model(str(path)).labels == load_model(bundled.NAME).labels
+    with pytest.raises(FileError, match=r"no model\.toml in .*nowhere"):
+        load_model(str(tmp_path / "nowhere" / "model.toml"))
+
+
+def test_a_damaged_model_of_ones_own_is_listed_with_what_is_wrong(own_data):
+    path = a_model_of_ones_own("mine")
+    path.write_text(path.read_text().replace("sample_rate = 16000", "sample_rate = 16"))
+    info = find_model("mine")
+    assert info.state == UNUSABLE and "sample_rate must be a whole number" in info.how
+    with pytest.raises(MirguardError, match="sample_rate must be"):
+        load_model("mine")
+    path.unlink()
+    assert "mine" not in [model.name for model in list_models()]
+    a_model_of_ones_own("second").parent.joinpath("weights.safetensors").unlink()
+    assert "its weights weights.safetensors are not in" in find_model("second").how
+
+
+def test_a_model_of_ones_own_cannot_pass_itself_off_as_a_bundled_one(own_data):
+    a_model_of_ones_own("other", labels=("a", "b"), title="Impostor")
+    place = catalogue.own_folder("other")
+    dataclasses.replace(read_model_file(place), name=bundled.NAME).write()
+    assert find_model(bundled.NAME).kind == BUNDLED
+    assert find_model(bundled.NAME).title != "Impostor"
 
 
 class Point:
@@ -208,7 +268,7 @@ def test_reasons_why_pip_failed(said, reason):
 def test_python_without_pip(own_data, no_index, monkeypatch, tmp_path):
     code = "import sys; sys.exit(sys.executable + ': No module named pip')"
     script = tmp_path / "python"
-    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c \"{code}\"\n")
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(MirguardError, match="this Python has no pip"):
@@ -293,9 +353,7 @@ def test_wrapped_module_is_a_classifier():
     assert wrap_model(net(), 8000, 64, LABELS, layers={"hidden": "1"}).layers == ("hidden",)
 
 
-@pytest.mark.parametrize(
-    ("task", "end"), [("single-label", torch.nn.Softmax(-1)), ("tagging", torch.nn.Sigmoid())]
-)
+@pytest.mark.parametrize(("task", "end"), [("single-label", torch.nn.Softmax(-1)), ("tagging", torch.nn.Sigmoid())])
 def test_wrapped_module_that_ends_in_probabilities(task, end):
     module = net(end=end)
     model = wrap_model(module, 8000, 64, LABELS, task, output="probabilities", layers=("1",))

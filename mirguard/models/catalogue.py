@@ -1,32 +1,31 @@
-"""All models by name: the bundled ones, musicnn, and those of plug-ins (entry points "mirguard.models").
+"""All models by name: published ones, the bundled ones, the user's own, and those of plug-ins (entry points "mirguard.models").
 
 Listing is quick and needs no torch; loading does.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
-
-from safetensors import SafetensorError, safe_open
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mirguard.errors import FileError, MirguardError, UsageError
 from mirguard.models import bundled, fetch
+from mirguard.models.load_file import is_black_box, load_model_file
+from mirguard.models.model_file import FILE, ModelFile, read_model_file
 from mirguard.models.musicnn_weights import RATE, VARIANTS, WINDOW
 from mirguard.resources import data_folder, resource
 
 if TYPE_CHECKING:
     from mirguard.models.contract import Classifier
 
-__all__ = ["READY", "TO_BE_FETCHED", "UNUSABLE", "Entry", "ModelInfo", "default_model", "find_model"]
-__all__ += ["list_models", "load_model"]
-
 READY, TO_BE_FETCHED, UNUSABLE = "ready", "to be fetched", "unusable"
+PUBLISHED, BUNDLED, YOURS, PLUG_IN = "published", "bundled", "yours", "plug-in"
 ENTRY_POINTS = "mirguard.models"
 
 Report = Callable[[str, float | None], None]
@@ -35,7 +34,8 @@ Report = Callable[[str, float | None], None]
 @dataclass(frozen=True)
 class ModelInfo:
     """What a list shows of a model. `state` is "ready", "to be fetched" or "unusable"; `how` says what to do about the
-    latter two."""
+    latter two. `kind` says where it comes from: "published", "bundled", "yours" or "plug-in"; `gradients` whether one reaches
+    the waveform; `card` how it came about and how good it is; `path` its model.toml, where it has one."""
 
     name: str
     title: str
@@ -46,6 +46,10 @@ class ModelInfo:
     note: str = ""
     state: str = READY
     how: str = ""
+    kind: str = PLUG_IN
+    gradients: bool = True
+    card: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def find_model(name: str) -> ModelInfo:
 
 
 def load_model(name: str, progress: Report | None = None) -> Classifier:
-    """The classifier of that name, the same object every time.
+    """The classifier of that name, the same object every time; the name may also be a path to a model.toml or its folder.
 
     `progress(text, fraction or None)` hears of what takes long; what it raises stops that. UsageError for an unknown
     name; MirguardError with one sentence if the model's weights cannot be had.
@@ -76,11 +80,23 @@ def load_model(name: str, progress: Report | None = None) -> Classifier:
     entry = _find(name)
     if entry.info.state == UNUSABLE:
         raise MirguardError(entry.info.how)
-    key = (name, str(data_folder()))
+    key = (entry.info.path or name, str(data_folder()))
     with _lock:
         if key not in _loaded:
             _loaded[key] = entry.load(progress)
         return _loaded[key]
+
+
+def forget(name: str) -> None:
+    """Let a loaded model go, because its files have changed or are gone."""
+    with _lock:
+        for key in [key for key, model in _loaded.items() if model.name == name]:
+            del _loaded[key]
+
+
+def own_folder(name: str) -> Path:
+    """Where a model of the user's with that name is kept."""
+    return fetch.models_folder() / name
 
 
 def default_model() -> str:
@@ -97,6 +113,8 @@ def _find(name: str) -> Entry:
     entries = _entries()
     if name in entries:
         return entries[name]
+    if name.endswith(".toml") or os.sep in name or "/" in name:
+        return _kept(Path(name).expanduser(), YOURS)
     close = get_close_matches(name.lower(), entries, 1, 0.5)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(entries)}."
     raise UsageError(f"There is no model {name!r}; {hint}")
@@ -104,10 +122,9 @@ def _find(name: str) -> Entry:
 
 def _entries() -> dict[str, Entry]:
     entries = {name: _musicnn(name) for name in VARIANTS}
-    entries[bundled.NAME] = _toy()
-    for point in entry_points(group=ENTRY_POINTS):
-        entry = _plugged(point)
-        entries.setdefault(entry.info.name, entry)  # a plug-in cannot pass itself off as one of ours
+    entries |= {name: _bundled(name) for name in bundled.NAMES}
+    for entry in (*_own(), *(_plugged(point) for point in entry_points(group=ENTRY_POINTS))):
+        entries.setdefault(entry.info.name, entry)  # none can pass itself off as one of ours
     return entries
 
 
@@ -119,36 +136,65 @@ def _musicnn(name: str) -> Entry:
         return musicnn(name, variables)
 
     variant = VARIANTS[name]
-    ready = fetch.is_ready(name)
-    info = ModelInfo(name, variant.title, "tagging", RATE, WINDOW, variant.labels, variant.note)
-    return Entry(info if ready else replace(info, state=TO_BE_FETCHED, how=fetch.how_to_get()), load)
+    info = ModelInfo(name, variant.title, "tagging", RATE, WINDOW, variant.labels, variant.note, kind=PUBLISHED)
+    return Entry(info if fetch.is_ready(name) else replace(info, state=TO_BE_FETCHED, how=fetch.how_to_get()), load)
 
 
-def _toy() -> Entry:
-    def load(progress: Report | None) -> Classifier:
-        from mirguard.models.toy import load_toy
-
-        return load_toy()
-
-    info = ModelInfo(bundled.NAME, bundled.TITLE, "single-label", 16_000, 32_000, (), bundled.NOTE)
+def _bundled(name: str) -> Entry:
     try:
-        path = resource(*bundled.WEIGHTS)
-        with safe_open(path, framework="np") as file:
-            settings = json.loads(file.metadata()["settings"])
-        info = replace(
-            info,
-            task=settings["task"],
-            sample_rate=settings["front_end"]["sample_rate"],
-            window=settings["window"],
-            labels=tuple(settings["labels"]),
-        )
+        entry = _kept(resource("models", name), BUNDLED)
+        if entry.info.name != name:
+            raise FileError(f"{entry.info.path} names another model")
+        return entry
     except FileError as error:
-        info = replace(info, state=UNUSABLE, how=str(error))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        info = replace(
-            info, state=UNUSABLE, how=f"The installation is damaged: {path} cannot be read. Install MIRGuard again."
-        )
-    return Entry(info, load)
+        how = f"The installation is damaged: {str(error).rstrip('.')}. Install MIRGuard again."
+        return _unusable(name, how, BUNDLED)
+
+
+def _own() -> Iterator[Entry]:
+    """The user's models; a damaged one is listed with what is wrong with it, and spoils nothing else."""
+    folder = fetch.models_folder()
+    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not place.name.startswith(".") and (place / FILE).is_file():
+            try:
+                yield _kept(place, YOURS)
+            except FileError as error:
+                yield _unusable(place.name, str(error), YOURS)
+
+
+def _kept(place: Path, kind: str) -> Entry:
+    file = read_model_file(place)
+    if not file.weights_path.is_file():
+        raise FileError(f"{file.name}: its weights {file.weights} are not in {file.folder}.")
+
+    def load(_progress: Report | None) -> Classifier:
+        return load_model_file(file)
+
+    return Entry(info_of(file, kind), load)
+
+
+def info_of(file: ModelFile, kind: str = YOURS) -> ModelInfo:
+    """What a model.toml tells a list."""
+    return ModelInfo(
+        file.name,
+        file.title or file.name,
+        file.task,
+        file.sample_rate,
+        file.window,
+        file.labels,
+        file.note,
+        kind=kind,
+        gradients=not is_black_box(file) and bool(file.card.get("gradient", {}).get("reaches", True)),
+        card=file.card,
+        path=str((file.folder / file.called).resolve()),
+    )
+
+
+def _unusable(name: str, how: str, kind: str) -> Entry:
+    def refuse(_progress: Report | None) -> Classifier:
+        raise MirguardError(how)
+
+    return Entry(ModelInfo(name, name, "single-label", 0, 0, (), "", UNUSABLE, how, kind), refuse)
 
 
 def _plugged(point) -> Entry:
@@ -160,9 +206,4 @@ def _plugged(point) -> Entry:
         return entry
     except Exception as error:
         how = f"The plug-in of model {point.name} cannot be loaded: {str(error).rstrip('.') or type(error).__name__}."
-        info = ModelInfo(point.name, point.name, "single-label", 0, 0, (), "", UNUSABLE, how)
-
-        def refuse(progress: Report | None, how: str = how) -> Classifier:
-            raise MirguardError(how)
-
-        return Entry(info, refuse)
+        return _unusable(point.name, how, PLUG_IN)

@@ -27,6 +27,7 @@ BY_NETWORK = {
     "nearest-neighbours": _LEARNERS,
     "backbone": _BACKBONE,
 }
+BLACK_BOXES = {name for name, module in BY_NETWORK.items() if module == _LEARNERS}
 BY_KIND = {
     EXPORTED: "mirguard.models.exported",
     TORCHSCRIPT: "mirguard.models.exported",
@@ -48,3 +49,8 @@ def load_model_file(file: ModelFile | str | Path) -> Classifier:
     else:
         module = BY_KIND[file.kind]
     return import_module(module).load(file)
+
+
+def is_black_box(file: ModelFile) -> bool:
+    """Whether what is described gives no gradients by its nature."""
+    return file.kind == ONNX or file.network.get("name") in BLACK_BOXES

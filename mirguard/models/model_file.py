@@ -68,6 +68,7 @@ class ModelFile:
     network: Mapping[str, Any] = field(default_factory=dict)
     parity: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
+    called: str = FILE  # the name of the file itself
 
     @property
     def weights_path(self) -> Path:
@@ -99,8 +100,8 @@ class ModelFile:
         return found
 
     def write(self, path: Path | None = None) -> Path:
-        """Write whole or not at all, by default as `model.toml` in its folder; FileError says why it cannot be."""
-        path = path or self.folder / FILE
+        """Write whole or not at all, by default where it was read; FileError says why it cannot be."""
+        path = path or self.folder / self.called
         data = tomli_w.dumps(self.document()).encode()
         temporary = None
         try:
@@ -221,6 +222,7 @@ def _checked(document: dict[str, Any], path: Path) -> ModelFile:
         network=network,
         parity=text("parity"),
         card=card,
+        called=path.name,
     )
 
 
