@@ -106,7 +106,7 @@ def default_model() -> str:
 
 
 _loaded: dict[tuple[str, str], Classifier] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a model on a backbone loads that while it is being loaded
 
 
 def _find(name: str) -> Entry:
