@@ -133,10 +133,21 @@ def test_every_group_may_come_to_the_test_part():
 
 def test_a_given_split_is_kept_and_the_rest_of_a_group_follows_it():
     rows = [("a", "g0", "test"), ("a", "g0"), ("a", "g1", "train"), ("b", "g2", "validation"), ("b", "g3", "train")]
-    rows += [("a", f"h{n}") for n in range(10)] + [("b", f"i{n}") for n in range(10)]
     done = split(made(rows), seed=3)
-    assert [item.split for item in done.items[:5]] == ["test", "test", "train", "validation", "train"]
-    assert done.is_split and all(found["test"] for found in done.counts().values())
+    assert [item.split for item in done.items] == ["test", "test", "train", "validation", "train"]
+
+
+def test_a_given_test_part_gets_nothing_more_but_validation_is_made():
+    rows = [("a", f"g{n}") for n in range(80)] + [("a", f"h{n}", "test") for n in range(5)]
+    counts = split(made(rows), seed=3, test=0.2, validation=0.1).counts()["a"]
+    assert counts == {"": 0, "train": 70, "validation": 10, "test": 5}
+
+
+def test_given_training_clips_count_towards_its_share():
+    rows = [("a", f"g{n}") for n in range(50)] + [("a", f"h{n}", "train") for n in range(50)]
+    done = split(made(rows), seed=3, test=0.2, validation=0.1)
+    assert done.counts()["a"] == {"": 0, "train": 70, "validation": 10, "test": 20}
+    assert {item.split for item in done.items[50:]} == {"train"}
 
 
 def test_a_given_split_without_a_validation_part_is_left_as_it_is():

@@ -26,10 +26,11 @@ _FAR = 0.1  # a part whose share of the items is farther than this from what was
 def split(dataset: LabelledSet, *, seed: int = 0, test: float = 0.2, validation: float = 0.1) -> LabelledSet:
     """The dataset with `Item.split` filled: about these fractions of each class, no group in two parts.
 
-    Splits that are given are kept (`dataset.without_splits()` forgets them), and what is not assigned of a group goes where
-    the rest of it is. Every class is in training, and in the test part where it has at least two groups and these are
-    not all needed elsewhere; a sentence among the warnings says where that cannot be. The same seed gives the same parts,
-    in whatever order the items come. UsageError where the fractions make no sense or there is nothing to split.
+    Splits that are given are kept (`dataset.without_splits()` forgets them): what is not assigned of a group goes where the
+    rest of it is, and a test or validation part that is given gets nothing more. Every class is in training, and in the
+    test part where it has at least two groups and these are not all needed elsewhere; a sentence among the warnings says
+    where that cannot be. The same seed gives the same parts, in whatever order the items come. UsageError where the
+    fractions make no sense or there is nothing to split.
     """
     if not (0 <= test < 1 and 0 <= validation < 1 and test + validation < 1):
         raise UsageError(
@@ -76,9 +77,11 @@ def _groups(dataset: LabelledSet) -> tuple[dict[str, np.ndarray], dict[str, int]
 
 def _place(counts: dict[str, np.ndarray], placed: dict[str, int], fractions: np.ndarray, seed: int) -> dict[str, int]:
     """Group -> part."""
-    open_parts = [part for part in _TIES if fractions[part] > 0]
-    total = sum(counts.values())
-    target = np.outer(fractions, total)  # (parts, classes)
+    given = set(placed.values()) - {TRAIN}
+    open_parts = [part for part in _TIES if fractions[part] > 0 and part not in given]
+    target = _filled(placed, counts, (len(SPLITS), len(next(iter(counts.values())))))  # (parts, classes)
+    total = sum(counts.values()) - target[list(given)].sum(axis=0)
+    target[open_parts] = np.outer(fractions[open_parts] / fractions[open_parts].sum(), total)
     loose = len(counts) - len(placed)
     best, least = dict(placed), np.inf
     for trial in range(max(1, min(_TRIALS, _STEPS // max(1, loose)))):
