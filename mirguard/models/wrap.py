@@ -1,4 +1,4 @@
-"""Making a classifier of somebody's own torch module."""
+"""Making a classifier of somebody's own torch module, and trying out one that came from outside."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from mirguard.errors import UsageError
-from mirguard.models.contract import TorchClassifier
+from mirguard.errors import MirguardError, UsageError
+from mirguard.models.contract import Classifier, TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL, TAGGING
 
 OUTPUTS = ("logits", "probabilities")
-_PROBES = 2  # windows
+_PROBES, _BEHAVIOUR = 2, 3  # windows
+_TOLERANCE = 1e-3  # of the largest logit: batches of other sizes are summed in another order
+_DEAF = 1e-6
 
 
 class LogitsOf(nn.Module):
@@ -23,10 +25,13 @@ class LogitsOf(nn.Module):
         self.module, self.task = module, task
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        p = self.module(waveform)
-        tiny = torch.finfo(p.dtype).tiny
-        logits = p.clamp_min(tiny).log()
-        return logits - (1 - p).clamp_min(torch.finfo(p.dtype).eps).log() if self.task == TAGGING else logits
+        return logits_of(self.module(waveform), self.task)
+
+
+def logits_of(p: torch.Tensor, task: str) -> torch.Tensor:
+    """The logits that a softmax, or for tags a sigmoid, turned into `p`; of the former's, up to a constant per row."""
+    logits = p.clamp_min(torch.finfo(p.dtype).tiny).log()
+    return logits - (1 - p).clamp_min(torch.finfo(p.dtype).eps).log() if task == TAGGING else logits
 
 
 def wrap_model(
@@ -78,7 +83,7 @@ def wrap_model(
         micro_batch=micro_batch,
         graph_windows=graph_windows,
     )
-    _probe(model, output)
+    probe(model, output)
     return model
 
 
@@ -91,17 +96,20 @@ def _taps(name: str, module: nn.Module, layers: Sequence[str] | Mapping[str, str
     return taps
 
 
-def _probe(model: TorchClassifier, output: str) -> None:
-    """One pass each way; sets `differentiable`."""
+def probe(model: Classifier, output: str) -> None:
+    """Try the model on two windows of quiet noise, one pass each way; sets `differentiable`, and says why in its note.
+
+    `output` is what its network itself gives, "logits" or "probabilities". UsageError says what does not fit."""
     generator = torch.Generator().manual_seed(0)
     waveform = (0.1 * torch.randn(_PROBES, model.window, generator=generator)).to(model.device).requires_grad_()
     with torch.enable_grad():
         try:
             logits = model.logits(waveform)
+        except MirguardError:
+            raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UsageError(
-                f"{model.name} does not take waveforms of shape (batch, {model.window}): {reason}."
+                f"{model.name} does not take waveforms of shape (batch, {model.window}): {reason_of(error)}."
             ) from error
         if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
             kind = str(logits.dtype) if isinstance(logits, torch.Tensor) else type(logits).__name__
@@ -123,9 +131,53 @@ def _probe(model: TorchClassifier, output: str) -> None:
             if layer not in features or features[layer].shape[0] != _PROBES:
                 raise UsageError(f"{model.name}: layer {layer!r} does not give one row per window.")
         reason = _why_no_gradient(logits, waveform, generator)
-    if reason:
+    if reason and model.differentiable:
         model.differentiable = False
         model.note = f"{model.note} {reason}".strip()
+
+
+def check_behaviour(model: Classifier) -> None:
+    """Whether the model is one at all: the same every time, a window at a time, and not of one mind whatever it hears.
+
+    UsageError with one sentence if not. Sizes and kinds of what it gives are `probe`'s matter."""
+    generator = torch.Generator().manual_seed(1)
+    noise = 0.1 * torch.randn(_BEHAVIOUR, model.window, generator=generator)
+    noise[0] *= torch.linspace(0, 1, model.window).square()  # levels and courses of all kinds
+    noise[1] = 0.3 * torch.sin(torch.arange(model.window) * (2 * torch.pi * 440 / model.sample_rate))
+    noise = noise.to(model.device)
+    with torch.no_grad():
+        try:
+            together, again = model.logits(noise), model.logits(noise)
+            alone = torch.cat([model.logits(noise[k : k + 1]) for k in range(_BEHAVIOUR)])
+        except MirguardError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"{model.name} takes {_PROBES} windows at a time but not any number of them ({reason_of(error)}): if it was made "
+                f"for that many, say batch = {_PROBES} in its model.toml."
+            ) from error
+    if not torch.isfinite(together).all():
+        raise UsageError(f"{model.name} gives NaN or infinite logits for a quiet tone or noise.")
+    scale = float(together.abs().max().clamp_min(1e-3))
+    if (together - again).abs().max() > _TOLERANCE * scale:
+        raise UsageError(
+            f"{model.name} gives other logits each time it hears the same sound: export it in evaluation mode, after model.eval()."
+        )
+    if (together - alone).abs().max() > _TOLERANCE * scale:
+        raise UsageError(
+            f"{model.name} hears a window differently when other windows are in the batch: export it in evaluation mode, after "
+            "model.eval(), and normalise over each window alone."
+        )
+    if (together - together[:1]).abs().max() <= _DEAF * scale:
+        raise UsageError(f"{model.name} gives the same logits whatever it hears: its weights or its input do not reach its output.")
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of torch's says, in a few words without its trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("RuntimeError:", "torch.jit.Error:"))]  # TorchScript's come last
+    first = (told or lines or [type(error).__name__])[0].removeprefix("RuntimeError: ")
+    return " ".join(first.split())[:200].rstrip(". :")
 
 
 def _are_probabilities(values: torch.Tensor) -> bool:
