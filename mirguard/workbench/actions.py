@@ -36,6 +36,15 @@ DEEDS = {
         Deed("export", "&Export …", ("Ctrl+E",), "export", "Write the adversarial sound and the perturbation to files"),
         Deed("close-clip", "&Remove the clip", ("Ctrl+W",), "close", "Take the clip off the list"),
         Deed("quit", "&Quit", ("Ctrl+Q",), "", "Close the program"),
+        Deed(
+            "new-classifier",
+            "&New classifier from a folder …",
+            ("Ctrl+N",),
+            "folder",
+            "Train a classifier on labelled sounds of your own",
+        ),
+        Deed("add-model", "&Add a model …", ("Ctrl+M",), "open", "Use a model that you bring: a model.toml or a zip"),
+        Deed("model-card", "Model &card …", ("Ctrl+I",), "model", "All that is known of the model in use"),
         Deed("run", "&Run the attack", ("Ctrl+R",), "run", "Attack the clip as designed"),
         Deed("cancel", "&Cancel", ("Esc",), "cancel", "Stop what is computing and keep the best so far"),
         Deed("live", "&Live", (), "", "Run again whenever a setting changes", True),
@@ -71,6 +80,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "&File",
         ("open", "open-folder", "demo", "recent", SEPARATOR, "export", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
+    ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
     ("&Attack", ("run", "cancel", "live", SEPARATOR, "reference")),
     (
         "&Sound",

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFileDialog
+from shiboken6 import isValid
 
 from mirguard.workbench.bench import WARNING
 from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
+from mirguard.workbench.dialogs.model_card import ModelCard
+from mirguard.workbench.dialogs.new_classifier import NewClassifierDialog
 from mirguard.workbench.pictures import SUFFIXES
 
 if TYPE_CHECKING:
+    from mirguard.models.catalogue import ModelInfo
     from mirguard.workbench.facts import Entry
     from mirguard.workbench.window import Window
 
@@ -25,6 +29,7 @@ class Deeds:
 
     def __init__(self, window: Window) -> None:
         self._window = window
+        self._wizard: NewClassifierDialog | None = None
 
     def table(self) -> dict[str, Callable]:
         """The work of every deed, for `make_actions`."""
@@ -37,6 +42,9 @@ class Deeds:
             "export": self.export,
             "close-clip": self.close_clip,
             "quit": window.close,
+            "new-classifier": self.new_classifier,
+            "add-model": self.add_model,
+            "model-card": self.model_card,
             "run": window.attacking.run,
             "cancel": self.cancel,
             "live": self.live,
@@ -87,8 +95,63 @@ class Deeds:
     def cancel(self) -> None:
         """Esc: whatever takes long stops; with nothing to stop, messages go."""
         window = self._window
-        if not window.attacking.cancel() and not window.detecting.cancel_building():
+        for work in (window.attacking.cancel, window.detecting.cancel_building, window.adding.cancel):
+            if work():
+                return
+        if not window.learning.cancel():
             window.messages.clear()
+
+    # --- models ---
+
+    def new_classifier(self, source: Path | None = None) -> None:
+        """The wizard, once at a time; `source` is a folder to begin with."""
+        from mirguard.models.training.methods import list_methods
+
+        window = self._window
+        dialog = self._wizard
+        if dialog is None or not isValid(dialog):
+            names = [info.name for info in window.document.models]
+            dialog = self._wizard = NewClassifierDialog(window.learning, list_methods(), names, window.settings, window)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.use_wanted.connect(window.modelling.choose)
+            dialog.card_wanted.connect(self.model_card)
+        if dialog.isVisible():
+            dialog.raise_()
+        dialog.show()
+        dialog.activateWindow()
+        if source is not None:
+            dialog.scan(source)
+
+    def show_models(self) -> None:
+        """The wizard has to know which names are taken."""
+        if self._wizard is not None and isValid(self._wizard):
+            self._wizard.set_taken([info.name for info in self._window.document.models])
+
+    def add_model(self) -> None:
+        window = self._window
+        file, _ = QFileDialog.getOpenFileName(
+            window, "Add a model", window.settings.folder("model"), "Models (model.toml *.toml *.zip);;All files (*)"
+        )
+        if file:
+            window.settings.set_folder("model", Path(file).parent)
+            window.adding.add(file)
+
+    def model_card(self, name: str | None = None) -> None:
+        """The card of that model; without a name, of the one that is chosen."""
+        document = self._window.document
+        wanted = name or (document.model.name if document.model else self._window.designer.model.currentData())
+        info = next((info for info in document.models if info.name == wanted), None)
+        if info is not None:
+            self.show_card(info)
+
+    def show_card(self, info: ModelInfo, news: str = "") -> None:
+        """A model's card, with what has just happened to it above."""
+        window = self._window
+        in_use = window.document.model is not None and window.document.model.name == info.name
+        card = ModelCard(info, in_use, news, window)
+        card.use_wanted.connect(window.modelling.choose)
+        card.remove_wanted.connect(window.adding.remove)
+        self.show(card)
 
     def live(self, on: bool) -> None:
         self._window.attacking.set_live(on)

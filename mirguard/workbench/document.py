@@ -160,6 +160,11 @@ class Document:
             return False
         return entry.made_with != (self.design, self.model.name if self.model else "")
 
+    @property
+    def attack_trouble(self) -> str:
+        """Why the attack that is designed cannot be used on the model, in a sentence; "" if it can."""
+        return unsuited(self.design.declaration, self.model)
+
     def begin(self, run: Run) -> None:
         self.run = run
         self.tell("run")
@@ -209,3 +214,10 @@ class Document:
         if entry.outcome is not None:
             found |= {ADVERSARIAL: entry.outcome.clip, PERTURBATION: entry.outcome.perturbation}
         return found
+
+
+def unsuited(attack: Attack, model: ModelFacts | None) -> str:
+    """Why that attack cannot be used on that model, in a sentence; "" if it can."""
+    if model is None or model.differentiable or not attack.needs_gradient:
+        return ""
+    return f"{model.title} gives no gradients and {attack.title} needs them; choose an attack that needs none, such as White noise."

@@ -13,12 +13,15 @@ from mirguard.workbench.design import Design
 from mirguard.workbench.lanes import Job, Request
 
 if TYPE_CHECKING:
+    from mirguard.datasets.labelled import LabelledSet
     from mirguard.experiment import Outcome
 
 _numbers = itertools.count(1)
 
 # Small questions about what is on screen go before everything else, background work behind it, long work last.
 ON_SCREEN, BACKGROUND, LONG = 20, 10, 0
+# Training takes longest of all: even an attack is served in its rests.
+TRAINING = -10
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,42 @@ class ExportSound(Request):
 
     def perform(self, job: Job) -> Any:
         return job.workshop.export(self)
+
+
+@dataclass(frozen=True)
+class TrainClassifier(Request):
+    """Train a classifier on a divided labelled set and keep it in the catalogue -> Trained; progress is TrainingProgress.
+    `settings` are the method's parameters that a person has set."""
+
+    urgency: ClassVar[int] = TRAINING
+    dataset: LabelledSet = field(repr=False)
+    name: str
+    method: str
+    seed: int = 0
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.train(self, job)
+
+
+@dataclass(frozen=True)
+class AddModel(Request):
+    """Put a model that somebody brings into the catalogue, once it has been tried -> its ModelFile; progress as for
+    LoadModel."""
+
+    urgency: ClassVar[int] = ON_SCREEN + 1
+    source: Path
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.add_model(self.source, job)
+
+
+@dataclass(frozen=True)
+class RemoveModel(Request):
+    """Take one of the person's own models out of the catalogue, files and all -> its name."""
+
+    urgency: ClassVar[int] = ON_SCREEN + 1
+    name: str
+
+    def perform(self, job: Job) -> str:
+        return job.workshop.remove_model(self.name)

@@ -14,9 +14,11 @@ from mirguard.playback.player import Player
 from mirguard.workbench import layout
 from mirguard.workbench.actions import KeyManners, fill_menus, make_actions
 from mirguard.workbench.bench import Bench
+from mirguard.workbench.control.adding import Adding, models_among
 from mirguard.workbench.control.attacking import Attacking
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
+from mirguard.workbench.control.learning import Learning
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.control.modelling import Modelling
@@ -55,6 +57,8 @@ class Window(QMainWindow):
         self.attacking = Attacking(self.bench, self)
         self.detecting = Detecting(self.bench, self)
         self.exporting = Exporting(self.bench, self)
+        self.learning = Learning(self.bench, self)
+        self.adding = Adding(self.bench, self.modelling, self)
 
         self.clips = ClipsPanel()
         self.labels = LabelsPanel()
@@ -214,7 +218,11 @@ class Window(QMainWindow):
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.loading.open(paths)
+            models, sounds = models_among(paths)
+            for model in models[:1]:
+                self.adding.add(model)
+            if sounds:
+                self.loading.open(sounds)
 
     # --- the end ---
 

@@ -40,6 +40,7 @@ def _wishes(window: Window) -> None:
     clips.demo_wanted.connect(window.loading.open_demo)
 
     designer.model_chosen.connect(window.modelling.choose)
+    designer.card_wanted.connect(window.deeds.model_card)
     designer.attack_chosen.connect(lambda name: document.change_design(attack=name))
     designer.target_chosen.connect(lambda label: document.change_design(target=label))
     designer.budget_changed.connect(lambda held, level: document.change_design(held=held, level=level))
@@ -68,6 +69,8 @@ def _news(window: Window) -> None:
         lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
     )
     window.modelling.loading.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
+    window.adding.working.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
+    window.adding.added.connect(lambda info: window.deeds.show_card(info, "It was added to your models."))
     window.detecting.building.connect(window.detectors.show_building)
 
 
@@ -150,7 +153,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         "clips": (*with_document(clips), frame),
         "current": (*with_document(clips, labels, design, readings, run), frame),
         "labels": with_document(clips, labels),
-        "models": with_document(models),
+        "models": (*with_document(models), window.deeds.show_models),
         "model": (*with_document(models, design, clips, labels, readings, run), frame),
         "design": (*with_document(design, run, labels, readings), frame),
         "run": (*with_document(run, labels, readings), frame),
@@ -185,7 +188,8 @@ def _enable(window: Window) -> None:
     possible = {
         "export": there and entry.outcome is not None,
         "close-clip": there,
-        "run": there and document.model is not None,
+        "run": there and document.model is not None and not document.attack_trouble,
+        "model-card": bool(document.models),
         "reference": document.model is not None,
         "swap": "adversarial" in names,
         "hear-adversarial": "adversarial" in names,

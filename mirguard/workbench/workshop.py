@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from mirguard.clip import Clip
 from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
-from mirguard.workbench.requests import STOPPED, Attack, ExportSound
+from mirguard.workbench.requests import STOPPED, Attack, ExportSound, TrainClassifier
 
 if TYPE_CHECKING:
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Export, Outcome, Progress
+    from mirguard.models.catalogue import ModelInfo
     from mirguard.models.contract import Classifier
     from mirguard.models.decision import Decision
+    from mirguard.models.training.make import Trained
     from mirguard.workbench.lanes import Job
 
 DETECTOR = "kde"
@@ -93,6 +95,39 @@ class Workshop:
             hash=model.hash,
             differentiable=model.differentiable,
         )
+
+    def train(self, request: TrainClassifier, job: Job) -> Trained:
+        """Train and keep a classifier. The classifier itself stays on this thread, in nobody's hands until it is chosen."""
+        from dataclasses import replace
+
+        from mirguard.models.catalogue import forget
+        from mirguard.models.training.make import train_classifier
+
+        trained = train_classifier(
+            request.dataset,
+            request.name,
+            request.method,
+            seed=request.seed,
+            progress=job.progress,
+            cancel=job.cancel,
+            rest=job.rest,
+            **dict(request.settings),
+        )
+        forget(request.name)
+        spare_the_collector()
+        return replace(trained, classifier=None)
+
+    def add_model(self, source: Path, job: Job) -> ModelInfo:
+        from mirguard.models.add import add_model
+        from mirguard.models.catalogue import info_of
+
+        return info_of(add_model(source))
+
+    def remove_model(self, name: str) -> str:
+        from mirguard.models.add import remove_model
+
+        remove_model(name)
+        return name
 
     def classify(self, name: str, clip: Clip, job: Job) -> Decision:
         from mirguard.models.tracks import classify

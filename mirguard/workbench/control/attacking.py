@@ -30,7 +30,7 @@ class Attacking(QObject):
     @property
     def possible(self) -> bool:
         document = self._bench.document
-        return document.current is not None and document.model is not None
+        return document.current is not None and document.model is not None and not document.attack_trouble
 
     def run(self) -> None:
         """Attack the clip on screen as designed; a running attack is given up for it."""
@@ -40,6 +40,8 @@ class Attacking(QObject):
             self._bench.say("Load a clip first: drop a song on the window, or open one.", WARNING)
         elif model is None:
             self._bench.say(document.model_state or "There is no model to attack yet.", WARNING)
+        elif document.attack_trouble:
+            self._bench.say(document.attack_trouble, WARNING)
         else:
             request = Attack(entry.key, entry.clip, model.name, document.design, document.fpr)
             document.begin(Run(entry.key, self._bench.engine.ask(request), document.design, model.name))

@@ -7,10 +7,21 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from mirguard.attacks.catalogue import EPSILON
-from mirguard.workbench.document import Document
+from mirguard.workbench.actions import tip
+from mirguard.workbench.document import Document, unsuited
 from mirguard.workbench.panels.budget import BudgetBox
 from mirguard.workbench.panels.parameter_form import ParameterForm
-from mirguard.workbench.panels.parts import Content, Scroll, combo, label, label_width, named, silently
+from mirguard.workbench.panels.parts import (
+    Content,
+    Scroll,
+    combo,
+    label,
+    label_width,
+    named,
+    set_role,
+    silently,
+    tool_button,
+)
 from mirguard.workbench.panels.run_row import RunRow
 from mirguard.workbench.views.trace_plot import TracePlot
 
@@ -21,6 +32,7 @@ class DesignerPanel(QWidget):
     """Shows the document's design; asks for changes of it, for another model, for runs."""
 
     model_chosen = Signal(str)
+    card_wanted = Signal()
     attack_chosen = Signal(str)
     target_chosen = Signal(object)  # a label, None for untargeted
     budget_changed = Signal(str, float)
@@ -29,6 +41,8 @@ class DesignerPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = combo("Model", "The classifier that is attacked", 14)
+        self.card_button = tool_button("model", "Model card", tip("model-card"))
+        self.card_button.clicked.connect(self.card_wanted)
         self.attack = combo("Attack", "How the perturbation is made", 14)
         self.target = combo("Target", "The label to be heard instead; type to search", 14)
         self._make_searchable(self.target)
@@ -59,6 +73,9 @@ class DesignerPanel(QWidget):
             row.setSpacing(10)
             row.addWidget(text)
             row.addWidget(menu, 1)
+            if menu is self.model:
+                row.setSpacing(6)
+                row.addWidget(self.card_button)
             settings.addLayout(row)
             if note is not None:
                 settings.addWidget(note)
@@ -140,18 +157,18 @@ class DesignerPanel(QWidget):
     def show_models(self, document: Document) -> None:
         """The models there are, and which one is in use."""
         chosen = document.model.name if document.model else None
-        known = [(info.name, _words(info)) for info in document.models]
-        if document.model is not None and chosen not in {name for name, _ in known}:
-            known.append((chosen, document.model.title))
+        known = list(document.models)
+        if document.model is not None and chosen not in {info.name for info in known}:
+            known.append(document.model)
         if known != self._models:
             self._models = known
-            self.model.clear()
-            for name, words in known:
-                self.model.addItem(words, name)
+            fill_models(self.model, known)
         silently(self.model, self.model.setCurrentIndex, self.model.findData(chosen))
         self.model.setPlaceholderText("Loading …")
         facts = document.model
         about = facts.note if facts is not None else document.model_state
+        if facts is not None and not facts.differentiable and "gradient" not in about:
+            about = f"{about} It gives no gradients: only attacks that need none can be used.".strip()
         self._explain(self.model, self.model_note, about)
         labels = facts.labels if facts is not None else None
         if labels != self._labels:
@@ -170,8 +187,14 @@ class DesignerPanel(QWidget):
             for attack in document.attacks:
                 self.attack.addItem(attack.title, attack.name)
         silently(self.attack, self.attack.setCurrentIndex, self.attack.findData(design.attack))
+        for row, attack in enumerate(document.attacks):
+            trouble = unsuited(attack, document.model)
+            self.attack.model().item(row).setEnabled(not trouble)
+            self.attack.setItemData(row, trouble or attack.help, Qt.ItemDataRole.ToolTipRole)
         declared = design.declaration
-        self._explain(self.attack, self.attack_note, f"{declared.help} {declared.reference}.")
+        trouble = document.attack_trouble
+        self._explain(self.attack, self.attack_note, trouble or f"{declared.help} {declared.reference}.")
+        set_role(self.attack_note, "warning" if trouble else "muted")
         place = 0 if design.target is None else max(0, self.target.findData(design.target))
         silently(self.target, self.target.setCurrentIndex, place)
         self.target.lineEdit().setCursorPosition(0)
@@ -212,7 +235,34 @@ def _number(value: float) -> float | None:
     return None if value != value else value
 
 
+GROUPS = {"published": "Published", "bundled": "Bundled", "yours": "Yours", "plug-in": "From plug-ins"}
+
+
+def fill_models(menu: QComboBox, models: list) -> None:
+    """A menu's entries, each model in its group, under a heading that cannot be chosen where there is more than one."""
+    menu.clear()
+    kinds = [getattr(info, "kind", "plug-in") for info in models]
+    order = [kind for kind in dict.fromkeys((*GROUPS, *kinds)) if kind in kinds]
+    for kind in order:
+        if len(order) > 1:
+            menu.addItem(GROUPS.get(kind, kind.capitalize()))
+            head = menu.model().item(menu.count() - 1)
+            head.setFlags(Qt.ItemFlag.NoItemFlags)
+            font = head.font()
+            font.setBold(True)
+            head.setFont(font)
+        for info in (info for info, its in zip(models, kinds, strict=True) if its == kind):
+            menu.addItem(_words(info), info.name)
+            about = getattr(info, "how", "") or info.note
+            menu.setItemData(menu.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
+            if getattr(info, "state", "ready") == "unusable":
+                menu.model().item(menu.count() - 1).setEnabled(False)
+
+
 def _words(info) -> str:
-    """A model's entry in the menu; one that has to be fetched first says so."""
-    title = info.title or info.name
-    return title if info.state == "ready" else f"{title} ({info.state})"
+    """A model's entry in the menu, with its state where there is something to say of it."""
+    title, state = info.title or info.name, getattr(info, "state", "ready")
+    said = [state] if state != "ready" else []
+    if not getattr(info, "gradients", True) and state != "unusable":
+        said.append("no gradients")
+    return f"{title} ({', '.join(said)})" if said else title

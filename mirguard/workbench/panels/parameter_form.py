@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from mirguard.parameters import Parameter
 from mirguard.workbench.panels.parts import (
@@ -120,13 +120,15 @@ class Row(QWidget):
 
 
 class SliderRow(Row):
-    """A number; where its default follows other values, with a box that lets it follow them."""
+    """A number; where its default follows other values or may be left open, with a box that lets it."""
 
     def __init__(self, parameter: Parameter, value: float) -> None:
         super().__init__(parameter)
         low, high = HANDY.get(parameter.name, (parameter.minimum, parameter.maximum))
         # Amplitudes say their unit in words, which is too long for a field.
         amplitude = parameter.unit == "of full scale"
+        if value is None:  # left open: the slider stands in the middle until it is moved
+            value = (low * high) ** 0.5 if parameter.scale == "log" else (low + high) / 2
         self.slider = LevelSlider(
             parameter.title,
             low,
@@ -140,21 +142,24 @@ class SliderRow(Row):
         self.slider.field.setFixedWidth(max(field_width(self), self.slider.field.width() if parameter.unit else 0))
         self.line.addWidget(self.slider, 1)
         self.auto = None
-        if callable(parameter.default):
+        if callable(parameter.default) or parameter.optional:
             self.auto = QToolButton()
             self.auto.setText("Auto")
             self.auto.setCheckable(True)
             self.auto.setProperty("small", True)
-            keyboard_only(named(self.auto, f"{parameter.title}, automatic", "Let it follow the other settings"))
+            keyboard_only(named(self.auto, f"{parameter.title}, automatic", "Let it follow the rest"))
             self.auto.clicked.connect(lambda on: self.say(None if on else self.slider.value()))
             # In the label's own line, at its end: fields of all rows keep one edge.
             self.slider.layout().addWidget(self.auto, 0, 0, RIGHT)
         self.slider.valueChanged.connect(self._slid)
         self.slider.committed.connect(lambda _value: None if self.signalsBlocked() else self.committed.emit())
 
-    def show_value(self, value: float, given: bool) -> None:
-        with QSignalBlocker(self.slider):
-            self.slider.set_value(value)
+    def show_value(self, value: float | None, given: bool) -> None:
+        self.slider.slider.setEnabled(value is not None)
+        self.slider.field.setEnabled(value is not None)
+        if value is not None:
+            with QSignalBlocker(self.slider):
+                self.slider.set_value(value)
         if self.auto is not None:
             check(self.auto, not given)
 
@@ -197,10 +202,32 @@ class SwitchRow(Row):
         check(self.box, bool(value))
 
 
+class TextRow(Row):
+    """Words of one's own; none stands for "as declared"."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.field = QLineEdit()
+        named(self.field, parameter.title, parameter.help)
+        text = label(parameter.title)
+        text.setToolTip(parameter.help)
+        text.setBuddy(self.field)
+        text.setMinimumWidth(label_width(self))
+        self.line.setSpacing(10)
+        self.line.addWidget(text)
+        self.line.addWidget(self.field, 1)
+        self.field.editingFinished.connect(lambda: self.say(self.field.text().strip() or None))
+
+    def show_value(self, value: str | None, given: bool) -> None:
+        silently(self.field, self.field.setText, value or "")
+
+
 def make_row(parameter: Parameter, value: Any) -> Row:
     """The row that suits a declaration."""
     if parameter.choices:
         return ChoiceRow(parameter)
     if parameter.kind is bool:
         return SwitchRow(parameter)
+    if parameter.kind is str:
+        return TextRow(parameter)
     return SliderRow(parameter, value)

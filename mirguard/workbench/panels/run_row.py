@@ -51,13 +51,15 @@ class RunRow(QWidget):
 
     def show_run(self, document: Document) -> None:
         run, entry = document.run, document.current
-        self.run_button.setEnabled(run is None and entry is not None and document.model is not None)
+        unsuited = bool(document.attack_trouble)
+        self.run_button.setEnabled(run is None and entry is not None and document.model is not None and not unsuited)
+        self.run_button.setToolTip(document.attack_trouble or tip("run"))
         self.cancel_button.setEnabled(run is not None)
         if run is None:
             stale = entry is not None and document.stale(entry)
             self.progress.hide()
             self.state.setText(idle_words(document))
-            set_role(self.state, "warning" if stale else "muted")
+            set_role(self.state, "warning" if stale or unsuited else "muted")
             return
         fraction = run.fraction
         self.progress.show()
@@ -77,6 +79,8 @@ def idle_words(document: Document) -> str:
         return document.model_state
     if entry is None:
         return "Load a clip to attack"
+    if document.attack_trouble:
+        return "This model gives no gradients: choose another attack"
     if entry.outcome is None:
         return "Ready"
     if document.stale(entry):

@@ -1,0 +1,234 @@
+"""The first page of a new classifier: which sounds, and what was found there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+
+from mirguard.workbench.control.learning import Course
+from mirguard.workbench.dialogs.notices import Notices
+from mirguard.workbench.panels.parts import Elided, keyboard_only, label, named, push_button, set_role
+from mirguard.workbench.theme import colours, notifier, pixmap
+from mirguard.workbench.views.count_table import CountTable
+from mirguard.workbench.views.formats import counted
+
+GROUPS = {
+    "artist": ("artist", "no artist's clips are torn between training and test"),
+    "track": ("track", "no track's clips are torn between training and test"),
+    "given": ("group", "no group that the table names is torn between training and test"),
+}
+
+
+class DataPage(QWidget):
+    """Asks for a folder or a table, and shows classes, counts and what was left out."""
+
+    folder_wanted = Signal()
+    table_wanted = Signal()
+    dropped = Signal(object)  # Path
+    stop_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.zone = DropZone()
+        self.zone.folder_button.clicked.connect(self.folder_wanted)
+        self.zone.table_button.clicked.connect(self.table_wanted)
+
+        self.source = Elided()
+        named(self.source, "Where the sounds are")
+        self.other_folder = push_button("Other folder …", "folder", "Choose another folder")
+        self.other_table = push_button("Other table …", "open", "Choose another CSV file")
+        self.other_folder.clicked.connect(self.folder_wanted)
+        self.other_table.clicked.connect(self.table_wanted)
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.source, 1)
+        top.addWidget(self.other_folder)
+        top.addWidget(self.other_table)
+
+        self.headline = label("", "heading", wrap=True)
+        self.grouping = label("", "muted", wrap=True)
+        self.progress = QProgressBar()
+        named(self.progress, "Progress of reading")
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.doing = Elided()
+        self.doing.setProperty("role", "muted")
+        named(self.doing, "What is being done")
+        self.table = CountTable("Classes", ("Class", "Clips", "Tracks"))
+        self.notices = Notices()
+        self.skipped_words = label("", "heading")
+        self.skipped = QPlainTextEdit()
+        self.skipped.setReadOnly(True)
+        self.skipped.setTabChangesFocus(True)
+        named(self.skipped, "Files left out", "Each file that was left out, and why")
+        found = QWidget()
+        left, right = QVBoxLayout(), QVBoxLayout()
+        left.addWidget(self.table)
+        right.setSpacing(8)
+        right.addWidget(self.notices, 1)
+        right.addWidget(self.skipped_words)
+        right.addWidget(self.skipped, 1)
+        columns = QHBoxLayout()
+        columns.setSpacing(18)
+        columns.addLayout(left, 5)
+        columns.addLayout(right, 4)
+        layout = QVBoxLayout(found)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.grouping)
+        layout.addLayout(columns, 1)
+        layout.addWidget(self.doing)
+        layout.addWidget(self.progress)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.zone)
+        self.pages.addWidget(found)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.pages)
+        self.setAcceptDrops(True)
+
+    def show_course(self, course: Course) -> None:
+        self.pages.setCurrentIndex(0 if course.source is None else 1)
+        if course.source is None:
+            return
+        self.source.setText(str(course.source))
+        self.source.setToolTip(str(course.source))
+        self.show_progress(course)
+        found = course.found
+        for part in (self.table, self.grouping):
+            part.setVisible(found is not None)
+        if found is None:
+            self.headline.setText(course.trouble or ("Reading …" if course.reading else "Reading was stopped."))
+            set_role(self.headline, "danger" if course.trouble else "heading")
+            self.notices.set_sentences([])
+            self.skipped_words.hide()
+            self.skipped.hide()
+            return
+        set_role(self.headline, "heading")
+        kind, promise = GROUPS.get(found.grouped_by, GROUPS["track"])
+        groups = {(item.label, item.group) for item in found.items}
+        self.headline.setText(
+            f"{found.name}: {_many(len(found.labels), 'class', 'classes')}, {counted(len(found.items), 'clip')} "
+            f"of {counted(len(found.groups()), kind)}"
+        )
+        self.grouping.setText(f"Kept together by {kind}: {promise}.")
+        self.table.setHorizontalHeaderItem(2, _renamed(self.table.horizontalHeaderItem(2), f"{kind.capitalize()}s"))
+        clips, per_label = Counter(item.label for item in found.items), Counter(name for name, _ in groups)
+        self.table.set_rows([(name, (clips[name], per_label[name])) for name in found.labels])
+        doubles = course.leakage is not None and not course.leakage.duplicates
+        self.notices.set_sentences(
+            course.warnings(), "No sound is there twice." if doubles else "Nothing to complain of so far."
+        )
+        self.skipped_words.setVisible(bool(found.skipped))
+        self.skipped.setVisible(bool(found.skipped))
+        self.skipped_words.setText(f"{counted(len(found.skipped), 'file')} left out")
+        self.skipped.setPlainText("\n".join(found.skipped))
+
+    def show_progress(self, course: Course) -> None:
+        """What is being read or compared right now."""
+        now = course.reading or course.checking
+        self.progress.setVisible(now is not None)
+        self.doing.setVisible(now is not None)
+        if now is not None:
+            sentence, fraction = now
+            self.doing.setText(sentence)
+            self.progress.setRange(0, 0 if fraction is None else 1000)
+            self.progress.setValue(round(1000 * (fraction or 0.0)))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_source(event) is not None:
+            event.acceptProposedAction()
+            self.zone.set_lit(True)
+
+    def dragLeaveEvent(self, event) -> None:
+        self.zone.set_lit(False)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.zone.set_lit(False)
+        path = dropped_source(event)
+        if path is not None:
+            event.acceptProposedAction()
+            self.dropped.emit(path)
+
+
+def dropped_source(event: QDragEnterEvent | QDropEvent) -> Path | None:
+    """The folder or table in a drag, if it is one."""
+    for url in event.mimeData().urls():
+        path = Path(url.toLocalFile()) if url.isLocalFile() else None
+        if path is not None and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv")):
+            return path
+    return None
+
+
+def _many(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _renamed(item, text: str):
+    item.setText(text)
+    return item
+
+
+class DropZone(QWidget):
+    """What there is to do while nothing has been chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lit = False
+        self.title = label("Drop a folder of sounds here", "heading")
+        self.words = label(
+            "One sub-folder for each class with its clips inside, or a CSV file with the columns file and label "
+            "(and, where they are known, artist, track or split).",
+            "muted",
+            wrap=True,
+        )
+        self.folder_button = push_button("Choose a folder …", "folder", "A folder with one sub-folder per class", True)
+        self.table_button = push_button("Choose a CSV file …", "open", "A table that names files and labels")
+        for button in (self.folder_button, self.table_button):
+            keyboard_only(button)
+        self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addStretch(1)
+        buttons.addWidget(self.folder_button)
+        buttons.addWidget(self.table_button)
+        buttons.addStretch(1)
+        middle = QVBoxLayout()
+        middle.setSpacing(10)
+        middle.addStretch(3)
+        middle.addSpacing(56)
+        middle.addWidget(self.title)
+        middle.addWidget(self.words)
+        middle.addSpacing(6)
+        middle.addLayout(buttons)
+        middle.addStretch(4)
+        row = QHBoxLayout(self)
+        row.addStretch(1)
+        row.addLayout(middle, 3)
+        row.addStretch(1)
+        notifier().changed.connect(self.update)
+
+    def set_lit(self, lit: bool) -> None:
+        self._lit = lit
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        chosen = colours()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        pen = QPen(QColor(chosen.accent if self._lit else chosen.border), 1.5, Qt.PenStyle.DashLine)
+        painter.setPen(pen)
+        painter.setBrush(QColor(chosen.base))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 8, 8)
+        side = 44
+        drawn = pixmap("folder", side, chosen.accent if self._lit else chosen.muted, self.devicePixelRatioF())
+        painter.drawPixmap(round(self.width() / 2 - side / 2), self.title.y() - side - 14, drawn)
+        painter.end()
