@@ -33,6 +33,22 @@ DEEDS = {
         Deed("open", "&Open …", ("Ctrl+O",), "open", "Load sound files"),
         Deed("open-folder", "Open &folder …", ("Ctrl+Shift+O",), "folder", "Load every sound file below a folder"),
         Deed("demo", "Open the &demo clip", (), "clip", "Load the demonstration clip that comes with the program"),
+        Deed(
+            "open-dataset",
+            "Open &dataset …",
+            ("Ctrl+D",),
+            "folder",
+            "See what the model makes of labelled sounds: a folder with one sub-folder for each class",
+        ),
+        Deed("open-list", "Open dataset &list …", (), "", "The same from a CSV with the columns file and label"),
+        Deed(
+            "open-review",
+            "Open re&view queue …",
+            ("Ctrl+Shift+D",),
+            "flag",
+            "Decide on a folder of unknown clips, those that the detector flags first",
+        ),
+        Deed("export-decisions", "Export de&cisions …", (), "", "Write what you decided on the dataset's clips as CSV"),
         Deed("export", "&Export …", ("Ctrl+E",), "export", "Write the adversarial sound and the perturbation to files"),
         Deed("close-clip", "&Remove the clip", ("Ctrl+W",), "close", "Take the clip off the list"),
         Deed("quit", "&Quit", ("Ctrl+Q",), "", "Close the program"),
@@ -75,10 +91,27 @@ DEEDS = {
     )
 }
 
+# What can be done with rows of the dataset browser. These keys count while its table has the focus, and there they go before
+# what they mean in the window.
+BROWSER_DEEDS = {
+    deed.name: deed
+    for deed in (
+        Deed("row-play", "&Listen", ("Space",), "play", "Play the clip from the table, or pause"),
+        Deed("row-send", "Send to the &designer", ("Return", "Enter"), "send", "Load the chosen clips to attack them"),
+        Deed("row-accept", "&Accept", ("A",), "check", "It is what it is said to be; go to the next undecided clip"),
+        Deed("row-adversarial", "Ad&versarial", ("S",), "flag", "Somebody tampered with it; go to the next undecided clip"),
+        Deed("row-unsure", "&Unsure", ("D",), "help", "Leave it open for somebody else; go to the next undecided clip"),
+        Deed("row-relabel", "&Relabel …", ("R",), "tag", "It is something else: choose or type what it is"),
+        Deed("row-undecide", "&Take the decision back", ("Backspace", "Del"), "", "Undecided again; notes stay"),
+        Deed("row-next", "&Next undecided clip", ("N",), "", "Go to the next clip without a decision"),
+    )
+}
+
 MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "&File",
-        ("open", "open-folder", "demo", "recent", SEPARATOR, "export", SEPARATOR, "close-clip", SEPARATOR, "quit"),
+        ("open", "open-folder", "demo", "recent", SEPARATOR, "open-dataset", "open-list", "open-review", SEPARATOR)
+        + ("export", "export-decisions", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
     ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
     ("&Attack", ("run", "cancel", "live", SEPARATOR, "reference")),
@@ -139,15 +172,19 @@ def plain(text: str) -> str:
     return text.replace("&", "").removesuffix("…").strip()
 
 
+def _deed(name: str) -> Deed:
+    return DEEDS.get(name) or BROWSER_DEEDS[name]
+
+
 def key_text(name: str) -> str:
     """The keys of a deed as people write them, "" for none."""
-    sequences = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in DEEDS[name].keys]
+    sequences = [QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in _deed(name).keys]
     return " or ".join(sequences)
 
 
 def tip(name: str) -> str:
     """The tool tip of a deed: what it does, and its keys."""
-    deed, keys = DEEDS[name], key_text(name)
+    deed, keys = _deed(name), key_text(name)
     return f"{deed.help or plain(deed.text)} ({keys})" if keys else deed.help or plain(deed.text)
 
 

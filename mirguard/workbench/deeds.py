@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 from shiboken6 import isValid
 
 from mirguard.workbench.bench import WARNING
+from mirguard.workbench.dataset_deeds import DatasetDeeds
 from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.dialogs.model_card import ModelCard
@@ -29,6 +30,7 @@ class Deeds:
 
     def __init__(self, window: Window) -> None:
         self._window = window
+        self.datasets = DatasetDeeds(window)
         self._wizard: NewClassifierDialog | None = None
 
     def table(self) -> dict[str, Callable]:
@@ -70,6 +72,7 @@ class Deeds:
             "help": lambda: self.show(sheets.guide(window)),
             "keys": lambda: self.show(sheets.key_sheet(window)),
             "about": self.about,
+            **self.datasets.table(),
         }
 
     def open(self) -> None:
@@ -98,7 +101,7 @@ class Deeds:
         for work in (window.attacking.cancel, window.detecting.cancel_building, window.adding.cancel):
             if work():
                 return
-        if not window.learning.cancel():
+        if not window.learning.cancel() and not window.browsing.cancel():
             window.messages.clear()
 
     # --- models ---

@@ -31,6 +31,7 @@ PLACES = (
     Place("spectrograms", "Spectrograms"),
     Place("designer", "Attack designer"),
     Place("playback", "Playback"),
+    Place("browser", "Dataset"),
 )
 
 
@@ -52,6 +53,7 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
     window.setDockNestingEnabled(True)
     window.setCorner(Qt.Corner.BottomLeftCorner, BOTTOM)
     window.setCorner(Qt.Corner.BottomRightCorner, BOTTOM)
+    browsing = not docks["browser"].isHidden()  # shown once it is wanted
     for dock in docks.values():
         dock.setFloating(False)
         window.removeDockWidget(dock)
@@ -66,9 +68,11 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
         window.splitDockWidget(docks["labels"], docks["detectors"], Qt.Orientation.Vertical)
     else:
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
+    window.tabifyDockWidget(docks["spectrograms"], docks["browser"])
     for dock in docks.values():
-        dock.show()
+        dock.setVisible(dock is not docks["browser"] or browsing)
     docks["labels"].raise_()
+    docks["spectrograms"].raise_()
     left = max(230, min(310, round(0.19 * width)))
     right = max(310, min(370, round(0.25 * width)))
     columns = [docks["clips"], docks["spectrograms"], docks["designer"]]

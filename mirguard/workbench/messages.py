@@ -93,14 +93,16 @@ class Messages(QObject):
     def __init__(self, window: QWidget, bottom: int = 36) -> None:
         super().__init__(window)
         self._window, self._bottom = window, bottom
-        self._within: QWidget | None = None
+        self._within: tuple[QWidget, ...] = ()
         self.shown: list[Message] = []
         window.installEventFilter(self)
 
-    def keep_within(self, part: QWidget) -> None:
-        """Stack them in this part of the window while it is there: over what is looked at, not over what is pressed."""
-        self._within = part
-        part.installEventFilter(self)
+    def keep_within(self, *parts: QWidget) -> None:
+        """Stack them in the first of these parts of the window that can be seen: over what is looked at, not over what is
+        pressed."""
+        self._within = parts
+        for part in parts:
+            part.installEventFilter(self)
 
     def say(self, kind: str, sentence: str, details: str = "") -> None:
         for message in self.shown:
@@ -145,8 +147,9 @@ class Messages(QObject):
 
     def _corner(self) -> tuple[int, int]:
         """Right edge and bottom of the stack, in the window."""
-        part = self._within
-        if part is None or not part.isVisible() or part.isWindow() or part.width() < WIDTH + 24:
+        seen = (part for part in self._within if not part.visibleRegion().isEmpty() and not part.isWindow())
+        part = next(seen, None)
+        if part is None or part.width() < WIDTH + 24:
             return self._window.width() - 12, self._window.height() - self._bottom
         corner = part.mapTo(self._window, part.rect().bottomRight())
         return corner.x() - 12, corner.y() - 12

@@ -16,6 +16,7 @@ from mirguard.workbench.actions import KeyManners, fill_menus, make_actions
 from mirguard.workbench.bench import Bench
 from mirguard.workbench.control.adding import Adding, models_among
 from mirguard.workbench.control.attacking import Attacking
+from mirguard.workbench.control.browsing import Browsing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
 from mirguard.workbench.control.learning import Learning
@@ -25,6 +26,7 @@ from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
 from mirguard.workbench.deeds import Deeds
 from mirguard.workbench.messages import Messages
+from mirguard.workbench.panels.browser import BrowserPanel
 from mirguard.workbench.panels.clips import ClipsPanel
 from mirguard.workbench.panels.designer import DesignerPanel
 from mirguard.workbench.panels.detectors import DetectorsPanel
@@ -57,6 +59,7 @@ class Window(QMainWindow):
         self.attacking = Attacking(self.bench, self)
         self.detecting = Detecting(self.bench, self)
         self.exporting = Exporting(self.bench, self)
+        self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
         self.adding = Adding(self.bench, self.modelling, self)
 
@@ -66,6 +69,7 @@ class Window(QMainWindow):
         self.spectrograms = SpectrogramsPanel(self._kept_spectrogram_settings())
         self.designer = DesignerPanel()
         self.playback = PlaybackPanel()
+        self.browser = BrowserPanel()
         panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
         self.docks = layout.make_docks(self, panels)
         self.messages = Messages(self)
@@ -234,4 +238,5 @@ class Window(QMainWindow):
         self.manners.end()
         notifier().changed.disconnect(self.playback.restyle)
         self.bench.close()
+        self.browsing.finish()
         event.accept()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mirguard.errors import UsageError
 from mirguard.workbench.bench import ERROR
+from mirguard.workbench.dataset_deeds import wire_browser
 from mirguard.workbench.dialogs.sheets import DetailsDialog
 from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION
 from mirguard.workbench.theme import notifier
@@ -20,6 +21,7 @@ def wire(window: Window) -> None:
     _news(window)
     _sound(window)
     _pictures(window)
+    wire_browser(window, window.deeds.datasets)
     for topic, callbacks in _shown(window).items():
         window.document.watch(topic, *callbacks)
     for show in (window.clips.show_clips, window.labels.show_labels, window.detectors.show_readings):
@@ -64,7 +66,7 @@ def _set_fpr(window: Window, fpr: float) -> None:
 
 def _news(window: Window) -> None:
     window.bench.said.connect(window.messages.say)
-    window.messages.keep_within(window.docks["spectrograms"])
+    window.messages.keep_within(window.docks["spectrograms"], window.docks["browser"])
     window.messages.details_wanted.connect(
         lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
     )
@@ -97,12 +99,13 @@ def _sound(window: Window) -> None:
 
     def moved(seconds: float) -> None:
         there = window.document.current is not None
-        panel.show_position(seconds if there else 0.0, player.duration if there else 0.0)
-        window.spectrograms.show_playhead(seconds if there else None)
+        heard = there or listening.auditioning
+        panel.show_position(seconds if heard else 0.0, player.duration if heard else 0.0)
+        window.spectrograms.show_playhead(seconds if there and not listening.auditioning else None)
 
     def changed() -> None:
         panel.show_player(player, listening.names, listening.gain_is_suggested)
-        loop = player.loop if window.document.current is not None else None
+        loop = player.loop if window.document.current is not None and not listening.auditioning else None
         window.spectrograms.show_loop(loop)
         window.actions_by_name["loop"].setChecked(loop is not None)
         limited = " · limited" if player.limiting else ""
@@ -195,7 +198,9 @@ def _enable(window: Window) -> None:
         "hear-adversarial": "adversarial" in names,
         "hear-perturbation": "perturbation" in names,
     }
-    for name in ("play", "stop", "loop", "loop-start", "loop-end", "start", "end", "hear-original"):
+    heard = there or window.listening.auditioning
+    possible |= {"play": heard, "stop": heard}
+    for name in ("loop", "loop-start", "loop-end", "start", "end", "hear-original"):
         possible[name] = there
     for name, on in possible.items():
         actions[name].setEnabled(on)

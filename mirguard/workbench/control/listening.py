@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from mirguard.clip import Clip
 from mirguard.errors import MirguardError
 from mirguard.playback.levels import MAX_GAIN_DB
 from mirguard.workbench.bench import ERROR, WARNING, Bench
@@ -33,6 +34,8 @@ class Listening(QObject):
         self._seen: tuple = ()
         self._notice: str | None = None
         self._loop_start: float | None = None
+        self._auditioned: Clip | None = None
+        self._left: tuple[float, str, tuple[float, float] | None] = (0.0, ORIGINAL, None)
         self.player.volume = settings.volume
         self.player.device = settings.device
         bench.on(ListDevices, lambda answer: self.devices_found.emit(answer.value))
@@ -48,9 +51,10 @@ class Listening(QObject):
 
     def _clip_changed(self) -> None:
         entry, self._held = self._bench.document.current, None
-        self._loop_start = None
+        there = self._loaded is not None or self._auditioned is not None
+        self._loop_start = self._auditioned = None
         if entry is None:
-            if self._loaded is not None:
+            if there:
                 self.player.stop()
                 # There is no such thing as an empty player: one sample of silence takes the clip's place.
                 self.player.load({ORIGINAL: np.zeros((1, 1), np.float32)}, 44100)
@@ -70,8 +74,10 @@ class Listening(QObject):
         if entry.outcome is not None:
             self.put(entry.key, entry.outcome.clip.samples)
         elif self._held is not None:
-            self.player.remove(ADVERSARIAL)
             self._held = None
+            if self._auditioned is not None:
+                return
+            self.player.remove(ADVERSARIAL)
             self.changed.emit()
 
     def put(self, key: int, samples: np.ndarray) -> None:
@@ -79,6 +85,8 @@ class Listening(QObject):
         if key != self._loaded or samples is self._held:
             return
         first, self._held = self._held is None, samples
+        if self._auditioned is not None:
+            return  # the player gets it when it comes back to the clip on screen
         self.player.replace(ADVERSARIAL, samples)
         if self.gain_is_suggested:
             entry = self._bench.document.current
@@ -93,18 +101,50 @@ class Listening(QObject):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.player.names if self._loaded is not None else ()
+        return self.player.names if self._loaded is not None or self._auditioned is not None else ()
+
+    # --- a sound that is not on the screen ---
+
+    def audition(self, clip: Clip) -> None:
+        """Play another sound; the clip on screen is back, where it was, as soon as anything is asked of it."""
+        if self._auditioned is None:
+            self._left = self.player.position, self.player.selected, self.player.loop
+        self._auditioned = clip
+        if self._try(self.player.load, {ORIGINAL: clip.samples}, clip.sample_rate):
+            self._try(self.player.play)
+        self.changed.emit()
+
+    @property
+    def auditioning(self) -> bool:
+        """Whether the player has a sound that is not on the screen."""
+        return self._auditioned is not None
+
+    def end_audition(self) -> None:
+        """Fall silent and go back to the clip on screen."""
+        if self._auditioned is None:
+            return
+        position, selected, loop = self._left
+        self._clip_changed()
+        if self._loaded is not None:
+            self._try(setattr, self.player, "loop", loop)
+            if selected in self.player.names:
+                self._try(self.player.select, selected)
+            self._try(self.player.seek, position)
 
     # --- moving through it ---
 
     def toggle(self) -> None:
-        if self._loaded is not None:
+        if self._loaded is not None or self._auditioned is not None:
             self._try(self.player.toggle)
 
     def stop(self) -> None:
-        self._try(self.player.stop)
+        if self._auditioned is not None:
+            self.end_audition()
+        else:
+            self._try(self.player.stop)
 
     def seek(self, seconds: float) -> None:
+        self.end_audition()
         if self._loaded is not None:
             self._try(self.player.seek, seconds)
 
@@ -112,9 +152,11 @@ class Listening(QObject):
         self.seek(0.0)
 
     def go_to_end(self) -> None:
+        self.end_audition()
         self.seek(self.player.duration)
 
     def select(self, name: str) -> None:
+        self.end_audition()
         if self._loaded is not None:
             self._try(self.player.select, name)
 
@@ -130,6 +172,7 @@ class Listening(QObject):
         return self.player.loop
 
     def set_loop(self, loop: tuple[float, float] | None) -> None:
+        self.end_audition()
         if self._loaded is not None and self._try(setattr, self.player, "loop", loop):
             self._loop_start = None
 
@@ -139,11 +182,13 @@ class Listening(QObject):
 
     def set_loop_start(self) -> None:
         """The loop begins here; it ends where it ended, else at the clip's end."""
+        self.end_audition()
         here, loop, end = self.player.position, self.player.loop, self.player.duration
         self.set_loop((here, loop[1] if loop and loop[1] > here else end))
 
     def set_loop_end(self) -> None:
         """The loop ends here; it begins where it began, else at the clip's beginning."""
+        self.end_audition()
         here, loop = self.player.position, self.player.loop
         self.set_loop((loop[0] if loop and loop[0] < here else 0.0, here))
 
@@ -197,6 +242,8 @@ class Listening(QObject):
 
     def _look(self) -> None:
         player = self.player
+        if self._auditioned is not None and player.ended:
+            self.end_audition()
         playing = player.playing
         state = (playing, player.selected, player.loop, player.volume, player.perturbation_gain_db, player.limiting)
         state += (player.output, player.silent, player.names)

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QTextBrowser, QVBoxLayout, QWidget
 
-from mirguard.workbench.actions import DEEDS, MENUS, key_text, plain
+from mirguard.workbench.actions import BROWSER_DEEDS, DEEDS, MENUS, key_text, plain
 from mirguard.workbench.panels.parts import named
 
 HIGHEST = 640  # pixels; a longer page scrolls
@@ -70,6 +70,8 @@ def key_sheet(parent: QWidget | None = None) -> Sheet:
         rows = [(plain(DEEDS[name].text), key_text(name)) for name in names if name in DEEDS and DEEDS[name].keys]
         if rows:
             parts.append(_table(plain(title), rows))
+    rows = [(plain(deed.text), key_text(name)) for name, deed in BROWSER_DEEDS.items()]
+    parts.append(_table("Dataset, while its table has the focus", rows))
     parts.append(_table("Mouse", [(what, keys) for keys, what in MOUSE]))
     return Sheet("Keys", "".join(parts), parent, 520)
 
