@@ -140,7 +140,7 @@ def _grouping(rule: str) -> _Grouping | None:
 def artist_in(stem: str) -> str | None:
     """What stands before the first " - " of a file's name, track numbers aside: "Bessie Smith" of
     "03 - Bessie Smith - St. Louis Blues"."""
-    parts = [_tidy(part) for part in stem.split(" - ")]
+    parts = [_tidy(part) for part in stem.replace("_", " ").split(" - ")]
     if parts[0].rstrip(".").isdigit():
         del parts[0]
     return parts[0] or None if len(parts) > 1 else None
