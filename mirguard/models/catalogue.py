@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirguard.errors import FileError, MirguardError, UsageError
-from mirguard.models import bundled, fetch
+from mirguard.models import bundled, crepe_facts, fetch
 from mirguard.models.load_file import is_black_box, load_model_file
 from mirguard.models.model_file import FILE, ModelFile, read_model_file
 from mirguard.models.musicnn_weights import RATE, VARIANTS, WINDOW
 from mirguard.resources import data_folder, resource
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mirguard.models.contract import Classifier
 
 READY, TO_BE_FETCHED, UNUSABLE = "ready", "to be fetched", "unusable"
@@ -102,7 +104,7 @@ def own_folder(name: str) -> Path:
 def default_model() -> str:
     """The model to start with: musicnn if its weights are there or can be asked for, else the bundled one. Callers fall
     back on the bundled one as well if fetching fails."""
-    return "musicnn-mtt" if fetch.is_ready("musicnn-mtt") or fetch.can_be_fetched() else bundled.NAME
+    return "musicnn-mtt" if fetch.is_ready("musicnn-mtt") or fetch.can_be_fetched("musicnn-mtt") else bundled.NAME
 
 
 _loaded: dict[tuple[str, str], Classifier] = {}
@@ -123,21 +125,46 @@ def _find(name: str) -> Entry:
 def _entries() -> dict[str, Entry]:
     entries = {name: _musicnn(name) for name in VARIANTS}
     entries |= {name: _bundled(name) for name in bundled.NAMES}
+    entries[crepe_facts.NAME] = _crepe()
     for entry in (*_own(), *(_plugged(point) for point in entry_points(group=ENTRY_POINTS))):
         entries.setdefault(entry.info.name, entry)  # none can pass itself off as one of ours
     return entries
 
 
 def _musicnn(name: str) -> Entry:
-    def load(progress: Report | None) -> Classifier:
-        variables = fetch.musicnn_variables(name, progress)
+    def make(arrays: dict[str, np.ndarray]) -> Classifier:
         from mirguard.models.musicnn import musicnn
 
-        return musicnn(name, variables)
+        return musicnn(name, arrays)
 
     variant = VARIANTS[name]
-    info = ModelInfo(name, variant.title, "tagging", RATE, WINDOW, variant.labels, variant.note, kind=PUBLISHED)
-    return Entry(info if fetch.is_ready(name) else replace(info, state=TO_BE_FETCHED, how=fetch.how_to_get()), load)
+    info = ModelInfo(name, variant.title, "tagging", RATE, WINDOW, variant.labels, variant.note, card=variant.card)
+    return _published(info, make)
+
+
+def _crepe() -> Entry:
+    def make(arrays: dict[str, np.ndarray]) -> Classifier:
+        from mirguard.models.crepe import crepe
+
+        return crepe(arrays)
+
+    facts = crepe_facts
+    info = ModelInfo(
+        facts.NAME, facts.TITLE, "tagging", facts.RATE, facts.WINDOW, facts.LABELS, facts.NOTE, card=facts.CARD
+    )
+    return _published(info, make)
+
+
+def _published(info: ModelInfo, make: Callable[[dict[str, np.ndarray]], Classifier]) -> Entry:
+    """A model whose weights are fetched when it is first loaded."""
+
+    def load(progress: Report | None) -> Classifier:
+        return make(fetch.published_weights(info.name, progress))
+
+    info = replace(info, kind=PUBLISHED)
+    if not fetch.is_ready(info.name):
+        info = replace(info, state=TO_BE_FETCHED, how=fetch.how_to_get(info.name))
+    return Entry(info, load)
 
 
 def _bundled(name: str) -> Entry:

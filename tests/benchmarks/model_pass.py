@@ -22,7 +22,7 @@ import torch  # noqa: E402
 from reference_musicnn import ReferenceMusicnn, random_variables  # noqa: E402
 
 from mirguard.models.contract import Classifier  # noqa: E402
-from mirguard.models.fetch import is_ready, musicnn_variables  # noqa: E402
+from mirguard.models.fetch import is_ready, published_weights  # noqa: E402
 from mirguard.models.musicnn import musicnn  # noqa: E402
 
 
@@ -71,7 +71,7 @@ def main() -> None:
 
     torch.set_flush_denormal(True)
     real = is_ready("musicnn-mtt")
-    variables = musicnn_variables("musicnn-mtt") if real else random_variables()
+    variables = published_weights("musicnn-mtt") if real else random_variables()
     ours, network = musicnn("musicnn-mtt", variables), ReferenceMusicnn(variables)
     waveform = 0.1 * torch.randn(options.batch, ours.window, generator=torch.Generator().manual_seed(0))
     ways = {"plain": lambda x: network(ours.represent(x)), "ours": ours.logits}
