@@ -24,7 +24,8 @@ class Architecture:
 
     `heard` is the representation ("waveform" or a table for `front_ends.make_front_end`); its lengths are in samples, so that other
     rates than `sample_rate` change what they mean in seconds and Hz. `recipe` holds the fields of `training.loop.Recipe` that suit
-    it better than the defaults. `taps` maps names of layers to submodules, the last hidden layer last.
+    it better than the defaults. `taps` maps names of layers to submodules, the last hidden layer last (with the network's default
+    settings; those of any other are the network's own `taps`).
     """
 
     name: str
@@ -109,7 +110,7 @@ _ALL = (
         "Convolutions on the samples themselves, no spectrogram (after SampleCNN, Lee et al. 2017): needs the most data.",
         f"{_NETWORKS}.raw_cnn:RawCnn",
         WAVEFORM,
-        {"block-5": "blocks.4", "block-6": "blocks.5", "hidden": "hidden"},
+        {"block-2": "blocks.1", "block-3": "blocks.2", "hidden": "hidden"},
     ),
     Architecture(
         "crnn",

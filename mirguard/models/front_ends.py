@@ -37,7 +37,7 @@ class Magnitude(nn.Module):
 
     Both are smooth in the samples everywhere, which |X| and log |X| are not: their gradients at silence are undefined and
     infinite. `gain` (1e7: −70 dB below full scale) is where quiet ends: what is far below counts linearly in its power.
-    `pad` as for `LogMel`.
+    `pad` as for `LogMel`; with "none", what is left over after the last whole frame is not heard.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Magnitude(nn.Module):
         hop: int = 512,
         compression: str = "log",
         gain: float = 1e7,
-        pad: str = "none",
+        pad: str = "reflect",
     ) -> None:
         super().__init__()
         if compression not in COMPRESSIONS:
@@ -88,7 +88,7 @@ def make_front_end(representation: str | Mapping[str, Any], sample_rate: int, wi
         return nn.Identity()
     settings = dict(representation)
     kind = settings.pop("kind", None)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise UsageError(f"The representation's kind is one of {', '.join(_KINDS)}; got {kind!r}.")
     make, checks = _KINDS[kind]
     unknown = sorted(set(settings) - set(checks))
@@ -137,7 +137,7 @@ _KINDS: dict[str, tuple[Callable[..., nn.Module], dict[str, Callable[[str, Any],
 def _fits(kind: str, settings: Mapping[str, Any], window: int) -> None:
     n_fft = settings.get("n_fft", 512 if kind == "log-mel" else 1024)
     hop = settings.get("hop", 256 if kind == "log-mel" else 512)
-    pad = settings.get("pad", "reflect" if kind == "log-mel" else "none")
+    pad = settings.get("pad", "reflect")
     shortest = {"reflect": n_fft // 2 + 1, "none": n_fft}.get(pad, 1)
     if window < shortest:
         raise UsageError(

@@ -48,6 +48,7 @@ class Crnn(nn.Module):
             width("units", units),
         )
         self.settings: dict[str, Any] = {"bands": bands, "channels": list(channels), "units": units}
+        self.taps = {"convolutions": "blocks", "hidden": "hidden"}
         self.norm = nn.BatchNorm2d(1)
         shapes = zip(pairwise((1, *channels)), POOLS, strict=True)
         self.blocks = nn.Sequential(*(Block(a, b, pool) for (a, b), pool in shapes))

@@ -45,6 +45,7 @@ class LogMelCnn(nn.Module):
         self.settings: dict[str, Any] = {"channels": list(channels), "hidden": hidden}
         self.norm = nn.BatchNorm2d(1)
         last = len(channels) - 1
+        self.taps = {f"block-{n}": f"blocks.{n - 1}" for n in range(max(1, last), last + 2)} | {"hidden": "hidden"}
         shapes = enumerate(pairwise((1, *channels)))
         self.blocks = nn.Sequential(*(Block(a, b, pool=number < last) for number, (a, b) in shapes))
         self.hidden = nn.Sequential(nn.Linear(2 * channels[-1], hidden), nn.ReLU())

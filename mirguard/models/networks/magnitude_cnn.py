@@ -18,9 +18,9 @@ from torch import nn
 from mirguard.models.networks.settings import width, widths
 
 BINS = 513
-CHANNELS = (16, 32)
+CHANNELS = (20, 40)
 KERNEL = (4, 96)  # frames, bins
-STEP = 8  # bins
+STEP = 16  # bins
 HIDDEN = 64
 
 
@@ -42,6 +42,7 @@ class MagnitudeCnn(nn.Module):
         self.settings: dict[str, Any] = {
             "bins": bins, "channels": [first, second], "kernel": [frames, wide], "step": step, "hidden": hidden,
         }  # fmt: skip
+        self.taps = {"spectra": "first", "patterns": "second", "hidden": "hidden"}
         self.norm = nn.BatchNorm1d(bins)
         self.first = nn.Sequential(
             nn.Conv2d(1, first, (frames, wide), stride=(1, step), padding=(frames // 2, 0), bias=False),

@@ -47,6 +47,7 @@ class MagnitudeMlp(nn.Module):
         if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
             raise UsageError("The network's dropout must be a number from 0 to below 1.")
         self.settings: dict[str, Any] = {"bins": bins, "hidden": list(hidden), "voting": voting, "dropout": dropout}
+        self.taps = {"hidden": "hidden"}
         self.voting = voting
         self.norm = nn.BatchNorm1d(bins)
         layers: list[nn.Module] = []

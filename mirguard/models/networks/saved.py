@@ -97,7 +97,7 @@ def load(file: ModelFile) -> TorchClassifier:
             window=file.window,
             labels=file.labels,
             task=file.task,
-            taps=architecture.taps,
+            taps=network.taps,
             title=file.title,
             note=file.note,
             micro_batch=MICRO_BATCH,
