@@ -252,7 +252,9 @@ class Sounds:
             again = self._blocks[clip][number]
             whole = again.kept if again.kept is not None else self._ear.cache.get(again.key)
             if whole is None:
-                raise FileError(f"{self.items[clip].path.name} could not be kept while it was needed; is the disk full?")
+                raise FileError(
+                    f"{self.items[clip].path.name} could not be kept while it was needed; is the disk full?"
+                )
             sound = whole[start : start + count]
         return sound
 

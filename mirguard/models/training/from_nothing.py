@@ -1,0 +1,92 @@
+"""A network of our own trained from nothing on the labelled sounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from mirguard.models.architectures import find_architecture
+from mirguard.models.front_ends import make_front_end
+from mirguard.models.networks.saved import MICRO_BATCH, save_network
+from mirguard.models.training.hearing import Sounds
+from mirguard.models.training.loop import Recipe, train
+from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
+from mirguard.models.training.methods import Method
+
+FEWEST_STEPS = 300  # of training: on few clips, a pass is few steps
+
+
+def from_nothing(method: Method, job: Job) -> Made:
+    """Hear everything at the architecture's rate, train on the training clips (the validation clips draw the curve and decide
+    nothing), and hear the test clips."""
+    architecture = find_architecture(method.name)
+    rate, window = architecture.sample_rate, architecture.window()
+    representation = architecture.representation(rate)
+    sounds = Sounds(job.items, rate, window, job.ear)
+    check_heard(job, sounds.items, sounds.skipped)
+    numbers = {
+        split: [n for n, item in enumerate(sounds.items) if item.split == split] for split in (TRAIN, VALIDATION, TEST)
+    }
+    wanted = job.numbers(sounds.items)
+    excerpts = sounds.excerpts(numbers[TRAIN])
+    validation = None
+    if numbers[VALIDATION]:
+        parts = [sounds.windows(number) for number in numbers[VALIDATION]]
+        validation = np.concatenate(parts), np.repeat(wanted[numbers[VALIDATION]], [len(part) for part in parts])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        network = architecture.build(len(job.labels))
+        front_end = make_front_end(representation, rate, window)
+        batch = max(2, min(job.values["batch"], len(excerpts) // 2))
+        known = {key: value for key, value in architecture.recipe.items() if key not in ("epochs", "batch", "seed")}
+        recipe = Recipe(
+            **known
+            | {"epochs": job.values["epochs"], "learning_rate": job.values["learning_rate"]}
+            | {"batch": batch, "seed": job.seed}
+        )
+        job.tell(LEARNING, 0.0, f"Training {architecture.title} on {len(excerpts)} excerpts")
+        train(
+            front_end,
+            network,
+            excerpts,
+            wanted[excerpts.clip],
+            window=window,
+            recipe=recipe,
+            validation=validation,
+            progress=job.tell.epoch,
+            cancel=job.cancel,
+            rest=job.ear.pause,
+        )
+    logits, clip = [], []
+    for number in numbers[TEST]:
+        windows = torch.from_numpy(sounds.windows(number))
+        for some in windows.split(MICRO_BATCH):
+            job.ear.pause()
+            with torch.inference_mode():
+                logits.append(network(front_end(some)).numpy())
+        clip += [number] * len(windows)
+
+    def save(folder, name, title, note, card):
+        return save_network(
+            folder,
+            name,
+            architecture=architecture.name,
+            network=network,
+            representation=representation,
+            sample_rate=rate,
+            window=window,
+            labels=job.labels,
+            title=title,
+            note=note,
+            card=card,
+        )
+
+    return Made(
+        items=sounds.items,
+        skipped=sounds.skipped,
+        logits=np.concatenate(logits),
+        clip=np.array(clip, np.int64),
+        save=save,
+        chosen={"batch": batch},
+    )
