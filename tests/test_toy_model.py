@@ -1,4 +1,4 @@
-"""The bundled toy model, the network it is made of, and how it is trained."""
+"""The bundled toy models, and how networks are trained."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import threading
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from mirguard.clip import Clip, load_clip
-from mirguard.datasets.synthesis import LABELS, RATE, dataset
+from mirguard.datasets.synthesis import LABELS, RATE, SPLITS, dataset, individual
 from mirguard.detectors.detect import detect
 from mirguard.detectors.reference import reference_for
-from mirguard.errors import Cancelled, FileError, UsageError
+from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment import plan, run
+from mirguard.models.bundled import NAME, NAMES
+from mirguard.models.catalogue import find_model
 from mirguard.models.front_end import LogMel
-from mirguard.models.networks.log_mel_cnn import LogMelCnn, load_log_mel_cnn, save_log_mel_cnn
-from mirguard.models.toy import NAME, WEIGHTS, load_toy
+from mirguard.models.load_file import is_black_box, load_model_file
+from mirguard.models.model_file import read_model_file
+from mirguard.models.networks.log_mel_cnn import LogMelCnn
 from mirguard.models.tracks import Track, classify
 from mirguard.models.training.loop import Recipe, train, window_accuracy, window_logits
 from mirguard.resources import resource
 
 FRONT_END = {"sample_rate": 8_000, "n_fft": 256, "hop": 128, "n_mels": 24}
-SETTINGS = {"front_end": FRONT_END, "window": 4_000, "labels": ("low", "high"), "training": {"seed": 3}}
 
 
 @pytest.fixture(scope="module")
 def toy():
-    return load_toy()
+    return load_model_file(resource("models", NAME))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_it_says_what_it_is(toy):
     assert "synthetic" in toy.note
     assert "recorded music means little" in toy.note
     assert len(toy.hash) == 64
-    assert toy.hash == load_toy().hash
+    assert toy.hash == load_model_file(resource("models", NAME)).hash
 
 
 def test_it_knows_instruments_it_has_not_heard(toy, clips):
@@ -72,23 +74,6 @@ def test_batch_mates_do_not_matter(toy, windows):
     together = toy.logits(windows[:6])
     alone = torch.cat([toy.logits(window[None]) for window in windows[:6]])
     assert torch.allclose(together, alone, atol=1e-4)
-
-
-def test_gradients_reach_every_sound_even_silence(toy, windows):
-    heard = torch.cat([windows[:3], torch.zeros(1, toy.window)]).requires_grad_()
-    toy.logits(heard).logsumexp(-1).sum().backward()
-    assert torch.isfinite(heard.grad).all()
-    assert (heard.grad[:3].abs().amax(1) > 0).all()
-
-
-def test_weights_hold_no_denormals_and_are_small():
-    path = resource(*WEIGHTS)
-    for key, value in load_file(path).items():
-        assert value.dtype == np.float32, key
-        assert np.isfinite(value).all(), key
-        assert not np.any((value != 0) & (np.abs(value) < np.finfo(np.float32).tiny)), key
-    shipped = [path, resource("demo", "demo.flac"), resource("references", f"{NAME}.safetensors")]
-    assert sum(file.stat().st_size for file in shipped) < 3_000_000
 
 
 def test_a_gradient_fools_it_at_40_db_and_noise_does_not(toy, windows):
@@ -143,57 +128,72 @@ def test_a_clean_reference_comes_with_it(toy, clips, monkeypatch, tmp_path):
     assert np.mean(flagged) <= 0.2
 
 
-# -- Weights files -------------------------------------------------------------------------------------------------------
+# -- All bundled models --------------------------------------------------------------------------------------------------
+
+FILES = {name: read_model_file(resource("models", name)) for name in NAMES}
+NETWORKS = [name for name, file in FILES.items() if not is_black_box(file)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_bundled_model_says_what_it_is_and_how_good(name):
+    file, info = FILES[name], find_model(name)
+    assert file.name == name == info.name
+    assert (info.state, info.kind, info.gradients) == ("ready", "bundled", name in NETWORKS)
+    assert file.labels == LABELS
+    assert "recorded music means little" in file.note
+    test = file.card["test"]
+    low, high = test["clip_interval"]
+    assert low < test["clip_accuracy"] == pytest.approx(test["clips_right"] / test["clips"], abs=1e-6) < high
+    assert sum(map(sum, test["confusion"])) == test["clips"] >= 600
+    assert file.card["data"]["clips"]["test"] == test["clips"]
+    if name in NETWORKS:
+        assert test["clip_accuracy"] >= 0.95
+        assert file.card["gradient"]["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_bundled_network_hears_as_its_card_says(name, clips):
+    model = load_model_file(FILES[name])
+    right = [classify(model, clip).label == label for clip, label in clips[:40]]
+    assert np.mean(right) >= 0.85
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_sound_even_silence(name, windows):
+    model = load_model_file(FILES[name])
+    heard = torch.cat([windows[:3], torch.zeros(1, model.window)]).requires_grad_()
+    model.logits(heard).logsumexp(-1).sum().backward()
+    assert torch.isfinite(heard.grad).all()
+    assert (heard.grad[:3] != 0).double().mean() > 0.99
+
+
+def test_the_two_halves_have_nothing_in_common():
+    """Neither players nor sounds, so that what is made on one knows nothing of the other."""
+    players = [{individual(label, split, n) for label in LABELS for n in range(SPLITS[split])} for split in SPLITS]
+    assert sum(map(len, players)) == len(set().union(*players))
+    sounds = [np.stack([clip.samples for clip in dataset(10, 0, split)]) for split in ("train", "train-b")]
+    assert not np.isclose(sounds[0], sounds[1]).all(axis=1).any()
+    halves = {name: FILES[name].card["lineage"] for name in (NAME, "toy-instruments-b")}
+    assert not set(halves[NAME]) & set(halves["toy-instruments-b"])
+
+
+def test_weights_hold_no_denormals_and_are_small():
+    for name in NETWORKS:
+        for key, value in load_file(FILES[name].weights_path).items():
+            assert value.dtype == np.float32, (name, key)
+            assert np.isfinite(value).all(), (name, key)
+            assert not np.any((value != 0) & (np.abs(value) < np.finfo(np.float32).tiny)), (name, key)
+    assert sum(file.weights_path.stat().st_size for file in FILES.values()) < 6_000_000
+    shipped = [resource("demo", "demo.flac"), resource("references", f"{NAME}.safetensors")]
+    assert sum(file.stat().st_size for file in shipped) < 3_000_000
+
+
+# -- Training ------------------------------------------------------------------------------------------------------------
 
 
 def _network() -> LogMelCnn:
     torch.manual_seed(0)
     return LogMelCnn(2, (4, 8, 8), 12)
-
-
-def test_what_is_saved_is_what_is_loaded(tmp_path):
-    network, path = _network(), tmp_path / "small.safetensors"
-    network.norm.running_mean.fill_(0.3)
-    save_log_mel_cnn(path, network, **SETTINGS)
-    model = load_log_mel_cnn(path, name="small", title="Small", note="A test.")
-    heard = torch.randn(3, 4_000, generator=torch.Generator().manual_seed(1)) * 0.1
-    with torch.no_grad():
-        wanted = network.eval()(LogMel(**FRONT_END)(heard))
-    assert torch.allclose(model.logits(heard), wanted, atol=1e-5)
-    assert model.labels == ("low", "high")
-    assert not any(p.requires_grad for p in model.network.parameters())
-    network.norm.running_mean.fill_(0.4)
-    other = tmp_path / "other.safetensors"
-    save_log_mel_cnn(other, network, **SETTINGS)
-    assert load_log_mel_cnn(other, name="small", title="", note="").hash != model.hash
-
-
-def test_denormal_weights_are_not_saved(tmp_path):
-    network, path = _network(), tmp_path / "small.safetensors"
-    with torch.no_grad():
-        network.out.bias.copy_(torch.tensor([1e-41, -0.5]))
-    save_log_mel_cnn(path, network, **SETTINGS)
-    assert load_file(path)["out.bias"].tolist() == [0.0, -0.5]
-
-
-def test_other_files_are_refused_with_a_sentence(tmp_path):
-    text = tmp_path / "text.safetensors"
-    text.write_text("not weights at all")
-    with pytest.raises(FileError, match=r"text\.safetensors cannot be read"):
-        load_toy(text)
-    with pytest.raises(FileError, match=r"absent\.safetensors"):
-        load_toy(tmp_path / "absent.safetensors")
-    foreign = tmp_path / "foreign.safetensors"
-    save_file({"a": np.zeros(3, np.float32)}, foreign)
-    with pytest.raises(FileError, match="no log-mel CNN"):
-        load_toy(foreign)
-    torn = tmp_path / "torn.safetensors"
-    save_log_mel_cnn(torn, LogMelCnn(3, (4, 8, 8), 12), **SETTINGS)  # three outputs for two labels
-    with pytest.raises(FileError, match="does not hold the weights"):
-        load_toy(torn)
-
-
-# -- Training ------------------------------------------------------------------------------------------------------------
 
 
 def _tones(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,3 @@ from __future__ import annotations
 
 NAME = "toy-instruments"  # the one to start with where there is no other
 NAMES = (NAME,)
-TITLE = "Toy instruments"
-NOTE = (
-    "Tells ten synthetic instruments apart, having been trained on nothing but synthetic sounds: "
-    "what it says of recorded music means little."
-)
-WEIGHTS = ("models", "toy-instruments.safetensors")

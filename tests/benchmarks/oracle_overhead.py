@@ -30,8 +30,9 @@ import torch.nn.functional as F
 
 from mirguard.datasets.synthesis import dataset
 from mirguard.experiment import attack_batch
+from mirguard.models.bundled import NAME
+from mirguard.models.catalogue import load_model
 from mirguard.models.contract import Classifier
-from mirguard.models.toy import load_toy
 
 AROUND = 3  # passes without a gradient
 
@@ -68,7 +69,7 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
-    model = load_toy()
+    model = load_model(NAME)
     clips = dataset(options.rows, 1, "test", model.sample_rate)
     x = torch.stack([torch.from_numpy(clip.samples[: model.window]) for clip in clips])
 
