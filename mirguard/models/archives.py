@@ -8,6 +8,7 @@ that two readers cannot see two different things in one file.
 from __future__ import annotations
 
 import io
+import shutil
 import stat
 import struct
 import zipfile
@@ -26,7 +27,9 @@ SMALL = 1 << 20  # bytes that are allowed any ratio
 _ENCRYPTED = 0x1
 _DATE = (1980, 1, 1, 0, 0, 0)
 
-EXPORT_INSTEAD = "export the model instead: torch.export.save(torch.export.export(model.eval(), (waveforms,)), 'model.pt2')"
+EXPORT_INSTEAD = (
+    "export the model instead: torch.export.save(torch.export.export(model.eval(), (waveforms,)), 'model.pt2')"
+)
 
 
 @contextmanager
@@ -61,7 +64,7 @@ class Archive:
         self._file: zipfile.ZipFile | None = None
         with refusing_damage(what):
             if not zipfile.is_zipfile(path):
-                raise FileError(_no_zip(path, what))
+                raise FileError(_no_zip(path, what, rooted))
             self._file = zipfile.ZipFile(path)
             try:
                 self._members = self._checked(rooted)
@@ -93,6 +96,11 @@ class Archive:
         if len(data) != self.size(name):
             raise _damaged(self.what)
         return data
+
+    def extract(self, name: str, path: Path) -> None:
+        """Write a member, its checksum verified, to a path that is the caller's choice and not the archive's."""
+        with refusing_damage(self.what), self._file.open(self._members[name]) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
 
     def text(self, name: str) -> str:
         if self.size(name) > LARGEST_TEXT:
@@ -126,7 +134,9 @@ class Archive:
             if info.flag_bits & _ENCRYPTED:
                 raise FileError(f"{self.what} is encrypted; give one without a password.")
             if info.file_size > SMALL and info.file_size > LARGEST_RATIO * max(info.compress_size, 1):
-                raise self._refused(f"{name} would unpack to {info.file_size / max(info.compress_size, 1):,.0f} times its size")
+                raise self._refused(
+                    f"{name} would unpack to {info.file_size / max(info.compress_size, 1):,.0f} times its size"
+                )
             if rooted:
                 first, _, name = name.partition("/")
                 root = first if root is None else root
@@ -157,7 +167,7 @@ def _check_name(name: str, refused) -> None:
         raise refused(f"it holds a file with the name {name[:60]!r}, which could lie outside it")
 
 
-def _no_zip(path: Path, what: str) -> str:
+def _no_zip(path: Path, what: str, model: bool) -> str:
     """What a file that should be a zip is instead."""
     with path.open("rb") as file:
         start = file.read(4)
@@ -165,12 +175,6 @@ def _no_zip(path: Path, what: str) -> str:
         return f"{what} is a pickle, which could run anything on being read, so it is not; {EXPORT_INSTEAD}."
     if start[:2] == b"PK":
         return f"{what} is damaged or cut short; get it again."
-    return f"{what} is no exported model: neither TorchScript nor an exported program begins like this; {EXPORT_INSTEAD}."
-
-
-def extract(archive: Archive, names: Mapping[str, Path]) -> None:
-    """Write members to the paths given, which are the caller's choice and no archive's."""
-    for name, path in names.items():
-        with archive._file.open(archive._members[name]) as source, path.open("wb") as target, refusing_damage(archive.what):
-            while piece := source.read(1 << 20):
-                target.write(piece)
+    return (
+        f"{what} is no exported model: neither TorchScript nor an exported program begins like this; {EXPORT_INSTEAD}."
+    )

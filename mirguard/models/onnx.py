@@ -27,7 +27,7 @@ _QUIET = 4  # onnxruntime's severity "fatal": what goes wrong is told in one sen
 
 
 class OnnxClassifier(Classifier):
-    """An onnxruntime session as a classifier, `differentiable` False; any number of windows, cut into its fixed batch if it has one."""
+    """An onnxruntime session as a classifier; any number of windows, cut into its fixed batch where it has one."""
 
     differentiable = False
 
@@ -39,7 +39,9 @@ class OnnxClassifier(Classifier):
         if file.batch:
             self.micro_batch = file.batch * max(1, self.micro_batch // file.batch)
         self._session = session
-        self._front_end = make_front_end(file.representation, file.sample_rate, file.window).eval().requires_grad_(False)
+        self._front_end = (
+            make_front_end(file.representation, file.sample_rate, file.window).eval().requires_grad_(False)
+        )
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or inputs[0].type != "tensor(float)":
             types = ", ".join(entry.type for entry in inputs) or "none"
@@ -116,14 +118,16 @@ def _content(file: ModelFile, what: str) -> bytes:
         raise FileError(f"{what} cannot be read: {error.strerror}.") from error
     contents = read_contents(data, what)
     if contents.external:
-        raise FileError(f"{what} keeps arrays in other files; save it as one file (onnx.save with save_as_external_data=False).")
+        raise FileError(
+            f"{what} keeps arrays in other files; save it as one file (onnx.save with save_as_external_data=False)."
+        )
     foreign = sorted(
-        f"{domain}.{name}"
-        for domain, name in contents.calls - contents.functions
-        if domain not in OWN_DOMAINS
+        f"{domain}.{name}" for domain, name in contents.calls - contents.functions if domain not in OWN_DOMAINS
     )
     if foreign:
-        raise FileError(f"{what} needs the operator {foreign[0][:80]}, which onnxruntime does not bring; export it without.")
+        raise FileError(
+            f"{what} needs the operator {foreign[0][:80]}, which onnxruntime does not bring; export it without."
+        )
     return data
 
 
@@ -131,7 +135,7 @@ def _session(data: bytes, what: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MirguardError(f"{what} needs onnxruntime, which is not installed here; install it with pip install onnxruntime.") from error
+        raise MirguardError(f"{what} needs onnxruntime; install it with pip install onnxruntime.") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     # A core is left to the window, and idle threads sleep instead of turning on the spot.
@@ -141,12 +145,21 @@ def _session(data: bytes, what: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own, which all derive from Exception alone
-        raise FileError(f"{what} cannot be loaded by this onnxruntime {onnxruntime.__version__}: {_reason(error)}.") from error
+        raise FileError(
+            f"{what} cannot be loaded by this onnxruntime {onnxruntime.__version__}: {_reason(error)}."
+        ) from error
 
 
 def _reason(error: Exception) -> str:
     """onnxruntime's message without its codes and the places in its source."""
     text = reason_of(error)
-    for mark in ("FAIL :", "INVALID_GRAPH :", "INVALID_ARGUMENT :", "INVALID_PROTOBUF :", "NOT_IMPLEMENTED :", "Status Message:"):
+    for mark in (
+        "FAIL :",
+        "INVALID_GRAPH :",
+        "INVALID_ARGUMENT :",
+        "INVALID_PROTOBUF :",
+        "NOT_IMPLEMENTED :",
+        "Status Message:",
+    ):
         text = text.rpartition(mark)[2] if mark in text else text
     return text.strip().rstrip(".")

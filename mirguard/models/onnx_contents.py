@@ -17,7 +17,8 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # message -> field number -> the message in that field
 _NESTED = {
-    "model": {7: "graph", 8: "opset", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
@@ -29,7 +30,7 @@ _NESTED = {
 @dataclass
 class Contents:
     """`external` whether arrays lie in other files; `calls` the (domain, operator) of all nodes; `functions` those that the file
-    defines itself; `versions` of operator sets by domain."""
+    defines itself."""
 
     external: bool = False
     calls: set[tuple[str, str]] = field(default_factory=set)

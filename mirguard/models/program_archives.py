@@ -65,7 +65,9 @@ _TREES = {"builtins.tuple", "builtins.list", "builtins.dict", "collections.Order
 
 
 def is_exported_program(archive: Archive) -> bool:
-    return "archive_format" in archive or bool(archive.names("models/", COMPILED)) or any(name in archive for name in OLD)
+    return (
+        "archive_format" in archive or bool(archive.names("models/", COMPILED)) or any(name in archive for name in OLD)
+    )
 
 
 def safe_program(archive: Archive) -> io.BytesIO:
@@ -75,7 +77,7 @@ def safe_program(archive: Archive) -> io.BytesIO:
     what = archive.what
     if any(name in archive for name in OLD):
         raise FileError(
-            f"{what} was written by an old torch, which kept its weights as a pickle; export the model again with torch 2.9 or later."
+            f"{what} was written by an old torch, which pickled its weights; export it again with torch 2.9 or later."
         )
     if archive.names(COMPILED):
         raise FileError(f"{what} holds compiled code, which is never run; export the model with torch.export.save.")
@@ -110,7 +112,9 @@ def _payloads(archive: Archive, folder: str, document: dict[str, Any]) -> list[s
     """The members that hold the arrays; any that would be unpickled is refused."""
     what = archive.what
     if f"{folder}model.pt" in archive:
-        raise FileError(f"{what} holds its arrays as a pickle, which is never read; export the model again with torch 2.9 or later.")
+        raise FileError(
+            f"{what} holds its arrays as a pickle, which is never read; export it again with torch 2.9 or later."
+        )
     entries, found = document.get("config"), {}
     if set(document) != {"config"} or not isinstance(entries, dict):
         raise FileError(f"{what} is damaged: what it says of its arrays cannot be read.")
@@ -119,7 +123,9 @@ def _payloads(archive: Archive, folder: str, document: dict[str, Any]) -> list[s
         if not isinstance(entry, dict) or not isinstance(place := entry.get("path_name"), str):
             raise FileError(f"{what} is damaged: what it says of its arrays cannot be read.")
         if entry.get("use_pickle") is not False or not re.fullmatch(r"(weight|tensor)_\d+", place):
-            raise FileError(f"{what} is refused: its array {key} is kept as a pickled object, which could run anything on being read.")
+            raise FileError(
+                f"{what} is refused: its array {key} is a pickled object, which could run anything on being read."
+            )
         if folder + place not in archive:
             raise FileError(f"{what} is damaged: the numbers of its array {key} are not in it.")
         meta = _graph(entry.get("tensor_meta"), what)
@@ -137,7 +143,9 @@ def _check_size(bytes_kept: int, meta: Any, key: str, what: str) -> None:
     except (TypeError, KeyError, ValueError) as error:
         raise FileError(f"{what} is damaged: what it says of its array {key} cannot be read.") from error
     if numbers > _MOST_NUMBERS or any(size < 0 for size in sizes) or (bytes_kept == 0 and numbers > 0):
-        raise FileError(f"{what} is refused: its array {key} is said to be of shape {tuple(sizes)}, and its numbers are not there.")
+        raise FileError(
+            f"{what} is refused: its array {key} is said to be of shape {tuple(sizes)}, and its numbers are not there."
+        )
     if bytes_kept > LARGEST:
         raise FileError(f"{what} is refused: its array {key} is far too large.")
 
@@ -149,7 +157,9 @@ def _graph(value: Any, what: str, key: str = "") -> Any:
         for name, entry in value.items():
             _check_name(name, what)
             if name in _REFUSED:
-                raise FileError(f"{what} is refused: its graph holds an object of Python's, not arrays and torch's operators alone.")
+                raise FileError(
+                    f"{what} is refused: its graph holds an object of Python's beside arrays and operators."
+                )
             found[name] = _DROPPED[name] if name in _DROPPED else _graph(entry, what, name)
         return found
     if isinstance(value, list):
@@ -176,7 +186,9 @@ def _check_text(key: str, value: str, what: str) -> None:
 
 
 def _check_name(value: str, what: str) -> None:
-    if not _NAME.fullmatch(value) or any(part.startswith("__") and part.endswith("__") and part for part in value.split(".")):
+    if not _NAME.fullmatch(value) or any(
+        part.startswith("__") and part.endswith("__") and part for part in value.split(".")
+    ):
         raise FileError(f"{what} is refused: {value[:60]!r} stands in its graph where a name should be.")
 
 
@@ -221,7 +233,12 @@ def _is_size(node: ast.AST) -> bool:
 
 def _is_small(power: ast.AST) -> bool:
     """A whole exponent that does not make a number of millions of digits."""
-    if isinstance(power, ast.Call) and isinstance(power.func, ast.Name) and power.func.id == "Integer" and len(power.args) == 1:
+    if (
+        isinstance(power, ast.Call)
+        and isinstance(power.func, ast.Name)
+        and power.func.id == "Integer"
+        and len(power.args) == 1
+    ):
         power = power.args[0]
     if isinstance(power, ast.UnaryOp):
         power = power.operand
@@ -232,7 +249,11 @@ def _check_tree(text: str, what: str) -> None:
     """How inputs and outputs are bundled: tuples, lists and dictionaries; other kinds would be looked up by name."""
 
     def check(tree: Any) -> None:
-        if not isinstance(tree, dict) or tree.get("type") not in _TREES or set(tree) != {"type", "context", "children_spec"}:
+        if (
+            not isinstance(tree, dict)
+            or tree.get("type") not in _TREES
+            or set(tree) != {"type", "context", "children_spec"}
+        ):
             raise ValueError
         context = tree["context"]
         if context is not None:

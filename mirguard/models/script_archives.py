@@ -54,19 +54,20 @@ def safe_script(archive: Archive) -> io.BytesIO:
     if missing:
         raise FileError(f"{what} is no whole TorchScript archive: {missing[0]} is not in it.")
     sources = [name for name in archive.names("code/") if name.endswith(".py")]
-    arrays = [name for name in archive.names(*ARRAYS)]
+    arrays = archive.names(*ARRAYS)
     for name in sources:
         _check_source(archive.text(name).encode(), what)
     for name in PICKLES:
         folder = name.removesuffix(".pkl") + "/"
-        _check_structure(archive, name, {place.removeprefix(folder): archive.size(place) for place in arrays if place.startswith(folder)})
+        sizes = {place.removeprefix(folder): archive.size(place) for place in arrays if place.startswith(folder)}
+        _check_structure(archive, name, sizes)
     others = [name for name in OTHERS if name in archive]
     return archive.rebuilt([*PICKLES, *others, *sources, *arrays])
 
 
 def _check_source(source: bytes, what: str) -> None:
     if found := _FILE_WORDS.search(source):
-        raise FileError(f"{what} is refused: its code has {found[0].decode()!r} in it, which could reach for files or other machines.")
+        raise FileError(f"{what} is refused: its code has {found[0].decode()!r} in it, which could reach for files.")
     if _FOREIGN.search(source) or _OBJECTS.search(source) or _HIDDEN.search(source):
         raise FileError(f"{what} is refused: its code uses operators or objects that are not torch's own for arrays.")
     depth = 0
@@ -111,9 +112,12 @@ class _Walk(pickle.Unpickler):
             return self._array
         if module == "torch" and name.endswith("Storage"):
             return type(name, (_Storage,), {})
+        asked = f"{module}.{name}"
         known = module in ("torch.jit._pickle", "collections") or module.split(".")[0] == "__torch__"
-        if not known or _OBJECTS.search(f"{module}.{name}".encode()) or _FILE_WORDS.search(f"{module}.{name}".encode()):
-            raise FileError(f"{self.what} is refused: it asks for {f'{module}.{name}'[:80]!r}, which is no part of a TorchScript model.")
+        if not known or _OBJECTS.search(asked.encode()) or _FILE_WORDS.search(asked.encode()):
+            raise FileError(
+                f"{self.what} is refused: it asks for {asked[:80]!r}, which is no part of a TorchScript model."
+            )
         return _Inert
 
     def persistent_load(self, saved: Any) -> Any:
@@ -147,5 +151,13 @@ def _check_structure(archive: Archive, name: str, sizes: dict[str, int]) -> None
                 raise ValueError("no memo")
         with refusing_damage(what):
             _Walk(data, sizes, what).load()
-    except (pickle.UnpicklingError, TypeError, AttributeError, ValueError, LookupError, RecursionError, MemoryError) as error:
+    except (
+        pickle.UnpicklingError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        LookupError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise FileError(f"{what} is damaged: what it says of its arrays cannot be read.") from error
