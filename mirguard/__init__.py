@@ -21,6 +21,7 @@ _HOMES = {
     "load_model": "mirguard.models.catalogue",
     "list_models": "mirguard.models.catalogue",
     "wrap_model": "mirguard.models.wrap",
+    "train_classifier": "mirguard.models.training.make",
     "classify": "mirguard.models.tracks",
     "attack": "mirguard.experiment",
     "Experiment": "mirguard.experiment",

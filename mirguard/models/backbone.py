@@ -7,8 +7,6 @@ backbone is missing or another one is refused, since its last layer would mean n
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch import nn
 from mirguard.errors import FileError, MirguardError, UsageError
 from mirguard.models.contract import Classifier, TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL
+from mirguard.models.file_hash import file_hash
 from mirguard.models.model_file import ModelFile
 
 NETWORK = "backbone"
@@ -272,15 +271,6 @@ def read_arrays(file: ModelFile) -> dict[str, torch.Tensor]:
     return arrays
 
 
-def hash_of(file: ModelFile) -> str:
-    """Of the weights and of all in the model.toml that decides what the model says (a backbone's hash is in it)."""
-    deciding = {"sample_rate", "window", "task", "labels", "representation", "network"}
-    about = {key: value for key, value in file.document().items() if key in deciding}
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    digest.update(file.weights_path.read_bytes())
-    return digest.hexdigest()
-
-
 _loading = threading.local()
 
 
@@ -349,5 +339,5 @@ def load(file: ModelFile) -> BackboneClassifier:
             f"{file.name}: its last layer reads {head.in_features} features; the layers {', '.join(layers)} of "
             f"{backbone.name} give {heard.shape[1]}."
         )
-    classifier.hash = hash_of(file)
+    classifier.hash = file_hash(file)
     return classifier

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from mirguard.errors import FileError, UsageError
-from mirguard.models.backbone import WEIGHTS, find_backbone, hash_of, read_arrays, write_arrays
+from mirguard.models.backbone import WEIGHTS, find_backbone, read_arrays, write_arrays
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import SINGLE_LABEL
+from mirguard.models.file_hash import file_hash
 from mirguard.models.learners.classifier import LearnerClassifier
 from mirguard.models.learners.rules import CurvedSupportVectors, LinearRule, Nearest, Rule, StraightSupportVectors, Tree
 from mirguard.models.learners.statistics import KIND, LAYER, Statistics
@@ -83,7 +84,7 @@ def load(file: ModelFile) -> LearnerClassifier:
         size = classifier.represent(torch.zeros(1, file.window)).shape[1]
     if size != rule.size:
         raise FileError(f"{file.name}: it decides on {rule.size} features, and {size} are heard.")
-    classifier.hash = hash_of(file)
+    classifier.hash = file_hash(file)
     return classifier
 
 

@@ -88,7 +88,7 @@ def fit_linear(
 
 
 def one_thread():
-    """While entered, matrix products of scikit-learn run on one thread: these are small, and on a busy machine threads that wait for
+    """While entered, scikit-learn computes on one thread: its products here are small, and on a busy machine threads that wait for
     each other make them a hundred times slower."""
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 

@@ -1,0 +1,226 @@
+"""`mirguard models train`: a classifier of one's own from labelled sounds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mirguard.cli.terminal import show_json, tell
+from mirguard.errors import UsageError
+
+if TYPE_CHECKING:
+    from mirguard.datasets.labelled import LabelledSet
+    from mirguard.models.training.make import Trained, TrainingProgress
+    from mirguard.models.training.report import Report
+
+_WIDTH = 18  # of a label in the table
+
+
+def add_train(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the command `train` to those of `mirguard models`."""
+    from mirguard.models.training.methods import DEFAULT, list_methods
+
+    what = "Make a classifier out of labelled sounds."
+    methods = list_methods()
+    parser = subparsers.add_parser(
+        "train",
+        help=what,
+        description=what,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="methods:\n" + "\n".join(f"  {method.name:20} {method.help}" for method in methods),
+    )
+    parser.set_defaults(run=_train)
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder with one sub-folder for each class, a CSV with the columns file and label, or a known collection "
+        "(see 'mirguard datasets list')",
+    )
+    parser.add_argument("--name", required=True, metavar="N", help="what the classifier is to be called")
+    parser.add_argument("--title", default="", help="a longer name for people")
+    parser.add_argument(
+        "--method",
+        default=DEFAULT,
+        metavar="M",
+        help=f"one of those below, or any other model to build upon (default {DEFAULT})",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--test", type=float, default=0.2, metavar="PART", help="part kept to test on (default 0.2)")
+    parser.add_argument(
+        "--validation", type=float, default=0.1, metavar="PART", help="part kept to watch training with (default 0.1)"
+    )
+    parser.add_argument(
+        "--group-by",
+        default="auto",
+        metavar="RULE",
+        help="what stays on one side of the split: auto, file, folder, artist, excerpt, or a regular expression for the name",
+    )
+    parser.add_argument("--home", metavar="DIR", help="where the files of a known collection are")
+    parser.add_argument("--no-check", action="store_true", help="do not look for recordings that come twice")
+    parser.add_argument(
+        "--replace", action="store_true", help="let it take the place of a model of yours with that name"
+    )
+    declared = {parameter.name: parameter for method in methods for parameter in method.parameters}
+    for parameter in declared.values():
+        of = [p for method in methods for p in method.parameters if p.name == parameter.name]
+        users = ", ".join(method.name for method in methods if parameter.name in {p.name for p in method.parameters})
+        choices = list(dict.fromkeys(choice for p in of for choice in p.choices))
+        listed = f" ({', '.join(choices)})" if choices else ""
+        parser.add_argument(
+            parameter.option,
+            dest=f"set_{parameter.name}",
+            metavar={bool: "yes|no", int: "N", float: "X", str: "NAME"}[parameter.kind],
+            help=f"{parameter.help.replace('%', '%%')}{listed} [{users}]",
+        )
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    from mirguard.models.training.methods import find_method
+    from mirguard.parameters import resolve
+
+    given = {
+        key.removeprefix("set_"): v for key, v in vars(options).items() if key.startswith("set_") and v is not None
+    }
+    resolve(find_method(options.method).parameters, given)  # whatever can be refused before hours of listening, is
+    watch = Progress(not options.json)
+    try:
+        dataset = _divided(options, watch)
+        import torch
+
+        from mirguard.models.training.make import train_classifier
+
+        torch.set_flush_denormal(True)  # denormal weights make a pass on a CPU many times slower
+        trained = train_classifier(
+            dataset,
+            options.name,
+            options.method,
+            seed=options.seed,
+            title=options.title,
+            replace=options.replace,
+            progress=watch.training,
+            **given,
+        )
+    finally:
+        watch.end()
+    if options.json:
+        show_json(_document(trained, dataset))
+    else:
+        _show(trained)
+    return 0
+
+
+def _divided(options: argparse.Namespace, watch: Progress) -> LabelledSet:
+    """The labelled sounds, with recordings that come twice kept together, and split."""
+    from mirguard.datasets.splits import split
+
+    dataset = _read(options, watch)
+    if not options.no_check:
+        from mirguard.datasets.leakage import check_leakage, join_duplicates
+
+        leakage = check_leakage(dataset, watch)
+        if leakage.duplicates or leakage.straddling or leakage.artists:
+            dataset = join_duplicates(dataset, leakage)
+            dataset = replace(dataset, warnings=tuple(dict.fromkeys((*dataset.warnings, *leakage.sentences))))
+    return split(dataset, seed=options.seed, test=options.test, validation=options.validation)
+
+
+def _read(options: argparse.Namespace, watch: Progress) -> LabelledSet:
+    from mirguard.datasets.folder import labelled_folder
+    from mirguard.datasets.mirdata_sets import known_set, list_known
+
+    known = {entry.name for entry in list_known()}
+    if not Path(options.data).expanduser().exists() and options.data.lower() in known:
+        return known_set(options.data, options.home, watch)
+    if options.home:
+        raise UsageError(f"--home goes with the name of a collection ({', '.join(sorted(known))}), not with a folder.")
+    return labelled_folder(options.data, watch, group_by=options.group_by)
+
+
+class Progress:
+    """What is being done, on one line of standard error, when that is a terminal."""
+
+    def __init__(self, shown: bool) -> None:
+        self._on = shown and sys.stderr.isatty()
+        self._shown = False
+        self._told: list[str] = []
+
+    def __call__(self, sentence: str, fraction: float | None) -> None:
+        if self._on:
+            part = f"{fraction:4.0%} " if fraction is not None else ""
+            print(f"\r\033[K{part}{sentence[:100]}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
+    def training(self, progress: TrainingProgress) -> None:
+        if progress.sentence.startswith("Downloading") and not self._on and "Downloading" not in self._told:
+            self._told.append("Downloading")  # half a minute without a word would look like a fault
+            tell(f"{progress.sentence} ...")
+        self(progress.sentence, progress.fraction)
+
+    def end(self) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _document(trained: Trained, dataset: LabelledSet) -> dict[str, Any]:
+    file, report = trained.file, trained.report
+    return {
+        "name": file.name,
+        "path": str(file.folder),
+        "hash": trained.classifier.hash,
+        "labels": list(file.labels),
+        "sample_rate": file.sample_rate,
+        "window": file.window,
+        "differentiable": trained.classifier.differentiable,
+        "note": file.note,
+        "by_label": {
+            entry.label: {"clips": entry.clips, "right": entry.right, "interval": list(entry.interval)}
+            for entry in report.by_label
+        },
+        "skipped": list(dataset.skipped),
+        **file.card,
+    }
+
+
+def _show(trained: Trained) -> None:
+    file, report = trained.file, trained.report
+    clips = file.card["data"]["clips"]
+    print(
+        f"{file.name}: learned from {clips['train'] + clips['validation']} clips of {file.card['data']['name']} "
+        f"in {file.card['seconds']:.0f} s, split {file.card['data']['split']}"
+    )
+    for what, right, of, interval in (
+        ("clips", report.clips_right, report.clips, report.clip_interval),
+        ("windows", report.windows_right, report.windows, report.window_interval),
+    ):
+        low, high = interval
+        print(f"  {right / of:6.1%} of {of} held-out {what} are right (95 % interval {low:.1%} to {high:.1%})")
+    print("  (the interval for windows counts clips, since the windows of one clip are alike)")
+    _confusion(report)
+    for warning in file.card["data"]["warnings"]:
+        print(f"  {warning}")
+    if not trained.classifier.differentiable:
+        print("  It has no gradient: only attacks that need none can be used.")
+    print(f"  {file.folder}")
+
+
+def _confusion(report: Report) -> None:
+    """True labels down, heard labels across, by number where names would not fit."""
+    width = max(5, *(len(str(n)) + 1 for row in report.confusion for n in row))
+    print(
+        f"  {'true, heard as':{_WIDTH + 4}}" + "".join(f"{f'({n})':>{width}}" for n in range(1, len(report.labels) + 1))
+    )
+    for number, (label, row) in enumerate(zip(report.labels, report.confusion, strict=True), 1):
+        print(f"  {f'({number})':4} {_short(label):{_WIDTH}}" + "".join(f"{_cell(n):>{width}}" for n in row))
+
+
+def _cell(count: int) -> str:
+    return str(count) if count else "·"
+
+
+def _short(label: str, most: int = _WIDTH - 1) -> str:
+    return label if len(label) <= most else f"{label[: most - 1]}…"
