@@ -99,7 +99,7 @@ BROWSER_DEEDS = {
         Deed("row-play", "&Listen", ("Space",), "play", "Play the clip from the table, or pause"),
         Deed("row-send", "Send to the &designer", ("Return", "Enter"), "send", "Load the chosen clips to attack them"),
         Deed("row-accept", "&Accept", ("A",), "check", "It is what it is said to be; go to the next undecided clip"),
-        Deed("row-adversarial", "Ad&versarial", ("S",), "flag", "Somebody tampered with it; go to the next undecided clip"),
+        Deed("row-adversarial", "Ad&versarial", ("S",), "flag", "It was tampered with; go to the next undecided clip"),
         Deed("row-unsure", "&Unsure", ("D",), "help", "Leave it open for somebody else; go to the next undecided clip"),
         Deed("row-relabel", "&Relabel …", ("R",), "tag", "It is something else: choose or type what it is"),
         Deed("row-undecide", "&Take the decision back", ("Backspace", "Del"), "", "Undecided again; notes stay"),

@@ -103,6 +103,7 @@ def wire_browser(window: Window, deeds: DatasetDeeds) -> None:
         panel.show_progress(browsing.progress)
 
     browsing.opening.connect(panel.show_opening)
+    browsing.leaving.connect(panel.finish_note)
     browsing.opened.connect(opened)
     browsing.news.connect(panel.show_news)
     browsing.progressed.connect(lambda: panel.show_progress(browsing.progress))

@@ -237,6 +237,7 @@ class Window(QMainWindow):
         self.settings.sync()
         self.manners.end()
         notifier().changed.disconnect(self.playback.restyle)
+        self.browser.finish_note()
         self.bench.close()
         self.browsing.finish()
         event.accept()

@@ -53,6 +53,7 @@ class Browsing(QObject):
     whatever is on screen goes before them; while an attack runs, hearing waits."""
 
     opening = Signal(str, object)  # a sentence ("" when over), and the fraction done or None
+    leaving = Signal()  # the collection is about to be put away
     opened = Signal()  # another collection, or none
     news = Signal(object)  # the numbers of rows that have changed, a few times a second; None for all
     progressed = Signal()
@@ -126,8 +127,10 @@ class Browsing(QObject):
         self._take(None)
 
     def _take(self, collection: Collection | None) -> None:
+        if self.collection is not None:
+            self.leaving.emit()
         self._drop_work()
-        self._listening.end_audition()
+        self.end_audition()
         self.collection = collection
         self._news.clear()
         self.opened.emit()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QMenu,
     QProgressBar,
@@ -44,7 +45,7 @@ from mirguard.workbench.collection import (
     Order,
 )
 from mirguard.workbench.document import Document
-from mirguard.workbench.panels.browser_table import DECISION_ICONS, RowsTable, detection, saying
+from mirguard.workbench.panels.browser_table import DECISION_ICONS, RowsTable, detection, saying, told
 from mirguard.workbench.panels.parts import (
     Elided,
     check,
@@ -57,7 +58,7 @@ from mirguard.workbench.panels.parts import (
     silently,
     tool_button,
 )
-from mirguard.workbench.theme import bind_icon
+from mirguard.workbench.theme import bind_icon, colours, notifier, pixmap
 from mirguard.workbench.views.confusion_table import ConfusionTable
 from mirguard.workbench.views.formats import counted
 
@@ -122,6 +123,7 @@ class BrowserPanel(QWidget):
         self._typing = QTimer(self, singleShot=True, interval=TYPING_MS)
         self._typing.timeout.connect(lambda: self.set_filter(text=self.text.text()))
         self._connect()
+        self.restyle()
         self.setAcceptDrops(True)
         self.setMinimumHeight(200)
 
@@ -129,12 +131,16 @@ class BrowserPanel(QWidget):
 
     def _make_empty(self) -> QWidget:
         page = QWidget()
+        self.sign = QLabel()
+        self.sign.setAlignment(Qt.AlignmentFlag.AlignCenter)
         words = label(EMPTY, "muted", wrap=True)
-        words.setMaximumWidth(520)
-        words.setMinimumWidth(300)
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        words.setMaximumWidth(560)
         heading = label("No dataset is open", "heading")
+        heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
+        buttons.addStretch(1)
         self.open_buttons = {
             "dataset": push_button("Labelled folder …", "folder", tip("open-dataset")),
             "list": push_button("List …", "open", tip("open-list")),
@@ -150,17 +156,20 @@ class BrowserPanel(QWidget):
         column = QVBoxLayout()
         column.setSpacing(10)
         column.addStretch(2)
+        column.addWidget(self.sign)
         column.addWidget(heading)
-        column.addWidget(words)
+        centred = QHBoxLayout()
+        centred.addStretch(1)
+        centred.addWidget(words, 8)
+        centred.addStretch(1)
+        column.addLayout(centred)
         column.addSpacing(4)
         column.addLayout(buttons)
         column.addWidget(self.opening)
         column.addStretch(3)
         row = QHBoxLayout(page)
         row.setContentsMargins(16, 12, 16, 12)
-        row.addStretch(1)
-        row.addLayout(column, 4)
-        row.addStretch(1)
+        row.addLayout(column)
         return page
 
     def _make_content(self) -> QWidget:
@@ -237,7 +246,8 @@ class BrowserPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.confusion_words)
-        column.addWidget(self.confusion, 1)
+        column.addWidget(self.confusion, 100)
+        column.addStretch(1)
         return page
 
     def _make_summary(self) -> QHBoxLayout:
@@ -345,9 +355,13 @@ class BrowserPanel(QWidget):
         self.send_button.clicked.connect(lambda: self.do("row-send"))
         self.relabel.activated.connect(lambda _index: self._relabel())
         self.relabel.lineEdit().returnPressed.connect(self._relabel)
-        self.remark.editingFinished.connect(self._note)
+        self.remark.editingFinished.connect(self.finish_note)
+        notifier().changed.connect(self.restyle)
 
     # --- what is shown ---
+
+    def restyle(self) -> None:
+        self.sign.setPixmap(pixmap("matrix", 32, colours().muted))
 
     def show_opening(self, sentence: str, fraction: float | None) -> None:
         """A collection is being opened; "" when that is over."""
@@ -361,7 +375,6 @@ class BrowserPanel(QWidget):
 
     def show_collection(self, collection: Collection | None, labels: tuple[str, ...], document: Document) -> None:
         """Another collection, or none. `labels` are what a clip can be relabelled as."""
-        self._note()
         self._collection, self._document, self._remark_of = collection, document, None
         self._resort.stop()
         self._untouched = True
@@ -420,7 +433,7 @@ class BrowserPanel(QWidget):
         if order != self.table.rows.order or self.table.rows.collection is not collection:
             self.table.put(collection, order, keep=not self._untouched)
         if order and (self._untouched or self.table.current_number is None):
-            self.table.choose(order[0])
+            self.table.choose(self._beginning(order))
         self.table.set_empty_text("No clip passes the filter." if collection.rows else "There are no clips.")
         self._show_row()
         filtered = self._filter != Filter()
@@ -429,6 +442,13 @@ class BrowserPanel(QWidget):
         self.clear_button.setVisible(filtered)
         if self.confusion_button.isChecked():
             self._show_matrix()
+
+    def _beginning(self, order: list[int]) -> int:
+        """The row to begin with: the first; in a review queue that was worked on before, the first that is undecided."""
+        if self._collection.mode == LABELLED:
+            return order[0]
+        following = self._collection.next_undecided(order, -1)
+        return order[0] if following is None else following
 
     def _pair_words(self) -> str:
         pair = self._filter.pair
@@ -506,12 +526,11 @@ class BrowserPanel(QWidget):
         elif row.trouble:
             words = row.trouble
         elif row.heard is None:
-            words = f"{row.name} · not heard yet"
+            words = "Not heard yet"
         else:
-            parts = (row.name, f"heard as {saying(row)}", detection(row, self._collection))
-            words = " · ".join(part for part in parts if part)
+            words = " · ".join(filter(None, (f"Heard as {saying(row)}", detection(row, self._collection))))
         self.about.setText(words)
-        self.about.setToolTip(words)
+        self.about.setToolTip(told(row, self._collection) if len(chosen) <= 1 else words)
         set_role(self.about, "danger" if row.trouble else "")
         for decision, button in self.decision_buttons.items():
             check(button, row.decision == decision)
@@ -602,6 +621,8 @@ class BrowserPanel(QWidget):
         self.confusion.setVisible(bool(labels))
         if (labels, tuple(map(tuple, counts))) != (self.confusion.counts.labels, self.confusion.counts.confusion):
             self.confusion.set_matrix(labels, counts)
+            rows, columns = self.confusion.verticalHeader(), self.confusion.horizontalHeader()
+            self.confusion.setMaximumSize(rows.width() + columns.length() + 16, columns.height() + rows.length() + 16)
 
     def _choose_cell(self, index) -> None:
         labels, counts = self.confusion.counts.labels, self.confusion.counts.confusion
@@ -679,7 +700,8 @@ class BrowserPanel(QWidget):
         if number is not None:
             self.table.choose(number)
 
-    def _note(self) -> None:
+    def finish_note(self) -> None:
+        """Hand in what was typed, before the row or the collection is left."""
         if self._remark_of is not None and self._collection is not None:
             self.noted.emit(self._remark_of, self.remark.text().strip())
 
@@ -690,7 +712,7 @@ class BrowserPanel(QWidget):
         if self._collection is None:
             return
         if self.remark.hasFocus():
-            self._note()  # what was typed belongs to the row before
+            self.finish_note()  # what was typed belongs to the row before
         self._show_row()
         number = self.table.current_number
         if number is not None and not self._untouched:

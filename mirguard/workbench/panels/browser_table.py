@@ -348,14 +348,14 @@ class RowsTable(QTableView):
         left = self.viewport().width() - sum(fixed[column] for column in shown if column in fixed)
         words = [column for column in shown if column in ("true", "predicted")]
         most = width("electric piano") + 40
-        each = max(64, min(most, round(0.6 * left / max(1, len(words)))))
+        each = max(52, min(most, round(0.6 * left / max(1, len(words)))))
         self._fitting = True
         for number, column in enumerate(COLUMNS):
             if column in fixed:
                 self.setColumnWidth(number, fixed[column])
             elif column != "name":
                 self.setColumnWidth(number, each)
-        self.setColumnWidth(0, max(80, left - each * len(words)))
+        self.setColumnWidth(0, max(72, left - each * len(words)))
         self._fitting = False
 
     def _resized(self) -> None:
