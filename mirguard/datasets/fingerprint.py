@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import soxr
@@ -129,6 +129,7 @@ def alike(phi: float, overlap: float) -> bool:
 def matches(prints: list[Fingerprint], cancel: Cancel | None = None) -> Iterator[tuple[float, list[Match]]]:
     """All pairs that are the same recording, block by block, with the fraction of the work that is done."""
     smooth = [each.smoothed() for each in prints]
+    energies = [_energies(each) for each in smooth]
     order = sorted((n for n in range(len(prints)) if len(smooth[n])), key=lambda n: len(smooth[n]))
     if not order:
         return
@@ -138,7 +139,7 @@ def matches(prints: list[Fingerprint], cancel: Cancel | None = None) -> Iterator
         for columns in blocks[number:]:
             pause(cancel)
             found = []
-            for a, b, lag in _candidates(rows, columns, smooth):
+            for a, b, lag in _candidates(rows, columns, smooth, energies):
                 first, second = min(a, b), max(a, b)
                 about = (lag if a < b else -lag) * STEP
                 phi, exact = compare(prints[first], prints[second], about, STEP)
@@ -164,7 +165,9 @@ def _blocks(order: list[int], smooth: list[np.ndarray]) -> Iterator[list[int]]:
         start += size
 
 
-def _candidates(rows: list[int], columns: list[int], smooth: list[np.ndarray]) -> Iterator[tuple[int, int, int]]:
+def _candidates(
+    rows: list[int], columns: list[int], smooth: list[np.ndarray], energies: list[np.ndarray]
+) -> Iterator[tuple[int, int, int]]:
     """Pairs whose smoothed fingerprints correlate, and the lag in smoothed frames at which they do most."""
     longest_row, longest_column = (max(len(smooth[n]) for n in block) for block in (rows, columns))
     length = next_fast_len(longest_row + longest_column, real=True)
@@ -173,14 +176,13 @@ def _candidates(rows: list[int], columns: list[int], smooth: list[np.ndarray]) -
     products = np.matmul(spectra_a, spectra_b.conj().transpose(0, 2, 1))  # (bins, rows, columns)
     for i, a in enumerate(rows):
         correlations = irfft(products[:, i], length, axis=0)  # (lags, columns)
-        energy_a = _energies(smooth[a])
         for j, b in enumerate(columns):
             if columns is rows and j <= i:
                 continue
-            lags, overlap_energy = _overlaps(energy_a, _energies(smooth[b]))
+            lags, ranges = _overlaps(len(smooth[a]), len(smooth[b]))
             if not len(lags):
                 continue
-            score = correlations[lags % length, j] / overlap_energy
+            score = correlations[lags % length, j] / _energy_in(ranges, energies[a], energies[b])
             best = int(score.argmax())
             if score[best] >= CANDIDATE:
                 yield a, b, int(lags[best])
@@ -199,14 +201,20 @@ def _energies(smooth: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.square(smooth, dtype=np.float64).sum(axis=1))])
 
 
-def _overlaps(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lags at which enough overlaps, and the geometric mean of both energies in what overlaps there."""
-    frames_a, frames_b = len(a) - 1, len(b) - 1
+@lru_cache(maxsize=64)
+def _overlaps(frames_a: int, frames_b: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Lags at which enough overlaps, and where what overlaps begins and ends in a and in b."""
     least = max(1, int((ALIKE[-1][0] / SECONDS - POOL) / STEP))
-    lags = np.arange(-(frames_b - least), frames_a - least + 1)
     if frames_a < least or frames_b < least:
-        return lags[:0], lags[:0]
+        return np.zeros(0, int), ()
+    lags = np.arange(-(frames_b - least), frames_a - least + 1)
     start_a, start_b = np.maximum(lags, 0), np.maximum(-lags, 0)
     shared = np.minimum(frames_a - start_a, frames_b - start_b)
-    energy = (a[start_a + shared] - a[start_a]) * (b[start_b + shared] - b[start_b])
-    return lags, np.sqrt(np.maximum(energy, 1e-12)) + 1e-3 * np.sqrt(a[-1] * b[-1]) + 1e-9
+    return lags, (start_a, start_a + shared, start_b, start_b + shared)
+
+
+def _energy_in(ranges: tuple[np.ndarray, ...], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The geometric mean of both energies in what overlaps, with a little added where that is next to nothing."""
+    start_a, end_a, start_b, end_b = ranges
+    energy = (a[end_a] - a[start_a]) * (b[end_b] - b[start_b])
+    return np.sqrt(np.maximum(energy, 1e-12)) + 1e-3 * np.sqrt(a[-1] * b[-1]) + 1e-9

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mirguard.datasets import gtzan
-from mirguard.datasets.folder import SOUNDS
+from mirguard.datasets.folder import SOUNDS, labelled_folder
 from mirguard.datasets.labelled import Cancel, Item, LabelledSet, Progress, pause, some
 from mirguard.errors import FileError, UsageError
 
@@ -58,8 +58,8 @@ _SETS = {
             "Unclear: collected from CDs, radio and recordings without a licence; for research only.",
             "G. Tzanetakis, P. Cook: Musical genre classification of audio signals. IEEE Transactions on Speech and Audio "
             "Processing 10(5), 2002.",
-            "1.2 GB",
-            _BY_MIRDATA.format("gtzan", "1.2 GB")
+            "about 1.2 GB",
+            _BY_MIRDATA.format("gtzan", "about 1.2 GB")
             + "; its first home often does not answer, and a copy from elsewhere (folders blues ... rock) serves as well.",
             "gtzan_genre",
             ("gtzan_genre/genres.tar.gz",),
@@ -72,8 +72,8 @@ _SETS = {
             "CC BY-NC-SA 3.0: not for commercial use.",
             "J. J. Bosch, J. Janer, F. Fuhrmann, P. Herrera: A comparison of sound segregation techniques for predominant "
             "instrument recognition in musical audio signals. ISMIR 2012.",
-            "10 GB",
-            _BY_MIRDATA.format("irmas", "10 GB") + "; IRMAS-TrainingData alone (3 GB) serves too.",
+            "about 10 GB",
+            _BY_MIRDATA.format("irmas", "about 10 GB") + "; IRMAS-TrainingData alone serves too.",
             "irmas",
             tuple(f"IRMAS-{part}.zip" for part in ("TrainingData", *(f"TestingData-Part{n}" for n in (1, 2, 3)))),
         ),
@@ -84,8 +84,8 @@ _SETS = {
             "CC BY 4.0.",
             "V. Lostanlen, C. E. Cella: Deep convolutional networks on the pitch spiral for musical instrument recognition. "
             "ISMIR 2016.",
-            "6 GB",
-            _BY_MIRDATA.format("medley-solos-db", "6 GB") + ".",
+            "about 6 GB",
+            _BY_MIRDATA.format("medley-solos-db", "about 6 GB") + ".",
             "medley_solos_db",
             ("audio/Medley-solos-DB.tar.gz",),
         ),
@@ -96,8 +96,8 @@ _SETS = {
             "CC BY 4.0.",
             "C. E. Cella, D. Ghisi, V. Lostanlen, F. Lévy, J. Fineberg, Y. Maresz: OrchideaSOL, a dataset of extended "
             "instrumental techniques for computer-aided orchestration. ICMC 2020.",
-            "1.5 GB",
-            _BY_MIRDATA.format("tinysol", "1.5 GB") + ".",
+            "about 1.5 GB",
+            _BY_MIRDATA.format("tinysol", "about 1.5 GB") + ".",
             "tinysol",
             ("audio/TinySOL.tar.gz",),
         ),
@@ -356,3 +356,20 @@ def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not rows or not set(columns) <= set(rows[0]):
         raise FileError(f"{table} is not the collection's own: it lacks the columns {', '.join(columns)}; get it anew.")
     return rows
+
+
+def load_set(
+    source: str | os.PathLike,
+    home: str | os.PathLike | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    *,
+    group_by: str = "auto",
+    label: str = "label",
+) -> LabelledSet:
+    """A labelled set by whatever names it: a collection's name, else a folder or table (`./gtzan` is a folder)."""
+    if str(source).lower() in _SETS:
+        return known_set(str(source), home, progress, cancel)
+    if not Path(os.path.expanduser(source)).exists():
+        raise FileError(f"There is no folder or table {source}, and the collections are {', '.join(_SETS)}.")
+    return labelled_folder(source, progress, cancel, group_by=group_by, label=label)
