@@ -111,8 +111,13 @@ def training(monkeypatch) -> FakeTraining:
 @pytest.fixture
 def unchecked(monkeypatch):
     """No comparing of sounds."""
-    nothing = SimpleNamespace(duplicates=(), sentences=())
-    monkeypatch.setattr(CheckData, "perform", lambda self, job: (nothing, self.dataset))
+    monkeypatch.setattr(CheckData, "perform", lambda self, job: (leakage("Nothing comes twice."), self.dataset))
+
+
+def leakage(sentence: str, *duplicates) -> SimpleNamespace:
+    return SimpleNamespace(
+        duplicates=duplicates, straddling={}, artists={}, silent=(), unreadable=(), sentences=(sentence,)
+    )
 
 
 def opened(bench, folder: Path | None = None):
@@ -152,7 +157,7 @@ def test_from_a_folder_to_a_result(bench, folder, training, unchecked, monkeypat
     dialog.next_button.click()
     assert dialog.page == TRAINING
     bench.until(lambda: len(dialog.training.curves.values[LOSS]) == 8)
-    assert "Epoch 8 of 8" in dialog.training.figures.text()
+    assert "Epoch 8 of 8" in dialog.training.curves.summary
     assert dialog.training.key.isVisible()
     training.let_end = True
     bench.until(lambda: dialog.page == RESULT)
@@ -246,7 +251,7 @@ def test_a_training_waits_for_the_check_and_takes_its_result(bench, folder, trai
             *self.dataset.items[2:],
         )
         joined["set"] = replace(self.dataset, items=items)
-        return SimpleNamespace(duplicates=(1,), sentences=("Two files hold the same sound.",)), joined["set"]
+        return leakage("Two files hold the same sound.", "a pair"), joined["set"]
 
     monkeypatch.setattr(CheckData, "perform", check)
     dialog = opened(bench, folder)
@@ -260,6 +265,7 @@ def test_a_training_waits_for_the_check_and_takes_its_result(bench, folder, trai
     training.let_end = True
     bench.until(lambda: dialog.page == RESULT)
     assert "Two files hold the same sound." in dialog.result.notices.sentences
+    assert "Two files hold the same sound." in training.requests[0].dataset.warnings, "it will be on the card"
 
 
 def test_a_training_that_fails_says_why_and_one_can_go_back(bench, folder, unchecked, monkeypatch):
@@ -297,7 +303,11 @@ def test_a_name_that_is_taken_or_impossible_is_refused(bench, folder, unchecked)
     dialog = opened(bench, folder)
     to_method(dialog)
     assert dialog.next_button.isEnabled()
-    for name, words in (("toy-instruments", "already"), ("a/b", "may stand"), ("", "Give the classifier a name")):
+    for name, words in (
+        ("toy-instruments", "already"),
+        ("a/b", "begins with a letter"),
+        ("", "Give the classifier a name"),
+    ):
         dialog.method.name_field.setText(name)
         dialog.method.name_field.textEdited.emit(name)
         assert not dialog.next_button.isEnabled()

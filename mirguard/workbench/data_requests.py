@@ -22,11 +22,12 @@ class ScanData(Request):
 
     urgency: ClassVar[int] = SCAN
     path: Path
+    group_by: str = "auto"
 
     def perform(self, job: Job) -> LabelledSet:
         from mirguard.datasets.folder import labelled_folder
 
-        return labelled_folder(self.path, _teller(job), job.cancel)
+        return labelled_folder(self.path, _teller(job), job.cancel, group_by=self.group_by)
 
 
 @dataclass(frozen=True)

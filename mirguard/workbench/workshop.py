@@ -100,20 +100,23 @@ class Workshop:
         """Train and keep a classifier. The classifier itself stays on this thread, in nobody's hands until it is chosen."""
         from dataclasses import replace
 
-        from mirguard.models.catalogue import forget
         from mirguard.models.training.make import train_classifier
+
+        def progress(value: Any) -> None:
+            if job.cancel.is_set():  # seen while a backbone is fetched, too
+                raise Cancelled
+            job.progress(value)
 
         trained = train_classifier(
             request.dataset,
             request.name,
             request.method,
             seed=request.seed,
-            progress=job.progress,
+            progress=progress,
             cancel=job.cancel,
             rest=job.rest,
             **dict(request.settings),
         )
-        forget(request.name)
         spare_the_collector()
         return replace(trained, classifier=None)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SCAN, CHECK, DIVIDE, TRAIN = "ScanData", "CheckData", "DivideData", "TrainClassifier"
 TEST_SHARE = 0.2
+_NAME = re.compile(r"[^\W_][\w .+()-]{0,79}")  # as models.training.make, which is on another thread with torch, has it
 
 
 @dataclass(eq=False)
@@ -29,6 +31,7 @@ class Course:
     """Everything about the classifier that is being made. Sentences are "" while there is nothing to say."""
 
     source: Path | None = None
+    group_by: str = "auto"
     reading: tuple[str, float | None] | None = None  # what the scan is doing, while it does
     trouble: str = ""  # why there is no data
     found: LabelledSet | None = None  # as read, doubles joined once they are known
@@ -65,11 +68,19 @@ class Course:
         passed = time.monotonic() - self.stage_began
         return None if not done or done < 0.02 or passed < 0.5 else passed * (1 - done) / done
 
+    @property
+    def clean(self) -> bool:
+        """Whether the sounds were compared and nothing was found to complain of."""
+        found = self.leakage
+        return found is not None and not (
+            found.duplicates or found.straddling or found.artists or found.silent or found.unreadable
+        )
+
     def warnings(self) -> list[str]:
         """What a person should know before trusting a figure, each sentence once."""
-        said: list[str] = list(self.found.warnings) if self.found else []
+        said: list[str] = list(self.leakage.sentences) if self.leakage and not self.clean else []
+        said += self.found.warnings if self.found else ()
         said += self.divided.warnings if self.divided else ()
-        said += self.leakage.sentences if self.leakage else ()
         said += [self.unchecked] if self.unchecked else []
         return list(dict.fromkeys(said))
 
@@ -92,12 +103,13 @@ class Learning(QObject):
 
     # --- data ---
 
-    def scan(self, path: str | Path) -> None:
-        """Read this folder or CSV; what was read before is forgotten."""
+    def scan(self, path: str | Path, group_by: str = "auto") -> None:
+        """Read this folder or CSV; what was read before is forgotten. `group_by` says what stays together (labelled_folder)."""
         self.forget_data()
+        self.course.group_by = group_by
         self.course.source = Path(path).expanduser().absolute()
         self.course.reading = ("Looking for sounds …", None)
-        self._bench.pictures.ask(ScanData(self.course.source))
+        self._bench.pictures.ask(ScanData(self.course.source, group_by))
         self.changed.emit()
 
     def forget_data(self) -> None:
@@ -192,7 +204,9 @@ class Learning(QObject):
         if wanted is None or course.checking is not None or course.divided is None:
             return
         if course.progress is None and not self._bench.engine.holds(TRAIN):
-            course.wanted = TrainClassifier(course.divided, wanted.name, wanted.method, wanted.seed, wanted.settings)
+            # What was found in comparing the sounds belongs on the model's card.
+            dataset = replace(course.divided, warnings=tuple(course.warnings()))
+            course.wanted = TrainClassifier(dataset, wanted.name, wanted.method, wanted.seed, wanted.settings)
             course.began = course.stage_began = time.monotonic()
             self._bench.engine.ask(course.wanted)
 
@@ -247,8 +261,8 @@ def name_trouble(name: str, taken: Iterable[str]) -> str:
     """Why a model cannot be called that, in a sentence; "" if it can."""
     if not name:
         return "Give the classifier a name."
-    if not name.isprintable() or any(c in name for c in '/\\:*?"<>|') or name.startswith(".") or len(name) > 80:
-        return "A name has up to 80 characters that may stand in a file's name, and does not begin with a dot."
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        return "A name has up to 80 letters, digits, spaces and -_.+() and begins with a letter or digit."
     if name in set(taken):
         return f"There is a model {name!r} already; choose another name."
     return ""

@@ -11,15 +11,27 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QStacke
 
 from mirguard.workbench.control.learning import Course
 from mirguard.workbench.dialogs.notices import Notices
-from mirguard.workbench.panels.parts import Elided, keyboard_only, label, named, push_button, set_role
+from mirguard.workbench.panels.parts import (
+    Elided,
+    combo,
+    keyboard_only,
+    label,
+    named,
+    push_button,
+    set_role,
+    silently,
+)
 from mirguard.workbench.theme import colours, notifier, pixmap
 from mirguard.workbench.views.count_table import CountTable
 from mirguard.workbench.views.formats import counted
 
-GROUPS = {
-    "artist": ("artist", "no artist's clips are torn between training and test"),
-    "track": ("track", "no track's clips are torn between training and test"),
-    "given": ("group", "no group that the table names is torn between training and test"),
+# As datasets.folder's `group_by` has them, in words.
+GROUPINGS = {
+    "auto": "by the table, else by file",
+    "file": "each file by itself",
+    "folder": "files of one sub-folder",
+    "artist": "files of one artist (Artist - Title)",
+    "excerpt": "excerpts of one track (name 01, name 02)",
 }
 
 
@@ -29,7 +41,7 @@ class DataPage(QWidget):
     folder_wanted = Signal()
     table_wanted = Signal()
     dropped = Signal(object)  # Path
-    stop_wanted = Signal()
+    grouping_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,6 +63,21 @@ class DataPage(QWidget):
 
         self.headline = label("", "heading", wrap=True)
         self.grouping = label("", "muted", wrap=True)
+        self.group_by = combo(
+            "What stays together", "Clips that stay together are never torn between training and test", 26
+        )
+        for name, words in GROUPINGS.items():
+            self.group_by.addItem(words, name)
+        self.group_by.activated.connect(lambda: self.grouping_chosen.emit(self.group_by.currentData()))
+        together = label("Stays together")
+        together.setBuddy(self.group_by)
+        self.group_row = QWidget()
+        group_row = QHBoxLayout(self.group_row)
+        group_row.setContentsMargins(0, 0, 0, 0)
+        group_row.setSpacing(10)
+        group_row.addWidget(together)
+        group_row.addWidget(self.group_by)
+        group_row.addWidget(self.grouping, 1)
         self.progress = QProgressBar()
         named(self.progress, "Progress of reading")
         self.progress.setRange(0, 1000)
@@ -82,7 +109,7 @@ class DataPage(QWidget):
         layout.setSpacing(8)
         layout.addLayout(top)
         layout.addWidget(self.headline)
-        layout.addWidget(self.grouping)
+        layout.addWidget(self.group_row)
         layout.addLayout(columns, 1)
         layout.addWidget(self.doing)
         layout.addWidget(self.progress)
@@ -102,30 +129,33 @@ class DataPage(QWidget):
         self.source.setToolTip(str(course.source))
         self.show_progress(course)
         found = course.found
-        for part in (self.table, self.grouping):
-            part.setVisible(found is not None)
+        self.table.setVisible(found is not None)
+        self.group_row.setVisible(not course.reading)
+        silently(self.group_by, self.group_by.setCurrentIndex, self.group_by.findData(course.group_by))
         if found is None:
             self.headline.setText(course.trouble or ("Reading …" if course.reading else "Reading was stopped."))
             set_role(self.headline, "danger" if course.trouble else "heading")
+            self.grouping.setText("")
             self.notices.set_sentences([])
             self.skipped_words.hide()
             self.skipped.hide()
             return
         set_role(self.headline, "heading")
-        kind, promise = GROUPS.get(found.grouped_by, GROUPS["track"])
+        kind = {"given": "group"}.get(found.grouped_by, found.grouped_by)
+        alone = len(found.groups()) == len(found.items)
         groups = {(item.label, item.group) for item in found.items}
         self.headline.setText(
-            f"{found.name}: {_many(len(found.labels), 'class', 'classes')}, {counted(len(found.items), 'clip')} "
-            f"of {counted(len(found.groups()), kind)}"
+            f"{found.name}: {_many(len(found.labels), 'class', 'classes')}, {counted(len(found.items), 'clip')}"
+            + ("" if alone else f" of {counted(len(found.groups()), kind)}")
         )
-        self.grouping.setText(f"Kept together by {kind}: {promise}.")
+        self.grouping.setText(
+            "Each file counts for itself." if alone else f"No {kind} is torn between training and test."
+        )
         self.table.setHorizontalHeaderItem(2, _renamed(self.table.horizontalHeaderItem(2), f"{kind.capitalize()}s"))
         clips, per_label = Counter(item.label for item in found.items), Counter(name for name, _ in groups)
         self.table.set_rows([(name, (clips[name], per_label[name])) for name in found.labels])
-        doubles = course.leakage is not None and not course.leakage.duplicates
-        self.notices.set_sentences(
-            course.warnings(), "No sound is there twice." if doubles else "Nothing to complain of so far."
-        )
+        clean = course.leakage.sentences[0] if course.clean else "Nothing to complain of so far."
+        self.notices.set_sentences(course.warnings(), clean)
         self.skipped_words.setVisible(bool(found.skipped))
         self.skipped.setVisible(bool(found.skipped))
         self.skipped_words.setText(f"{counted(len(found.skipped), 'file')} left out")

@@ -21,8 +21,9 @@ from mirguard.parameters import resolve
 from mirguard.workbench.control.learning import Course, free_name, name_trouble
 from mirguard.workbench.dialogs.notices import Notices, Sign
 from mirguard.workbench.panels.parameter_form import ParameterForm
-from mirguard.workbench.panels.parts import Content, Scroll, label, named, set_role, silently
+from mirguard.workbench.panels.parts import Flow, Scroll, label, named, set_role, silently
 from mirguard.workbench.views.count_table import CountTable
+from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.level_slider import LevelSlider
 
 KINDS = {
@@ -51,7 +52,7 @@ class MethodPage(QWidget):
         self.list = QListWidget()
         named(self.list, "Methods", "Ways to make a classifier of labelled sounds")
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setWordWrap(True)
+        self.list.setItemDelegate(GroupedEntries(self.list))
         self._fill(methods)
         self.list.currentItemChanged.connect(self._chosen)
 
@@ -65,7 +66,7 @@ class MethodPage(QWidget):
         gradients.addWidget(self.gradients, 1)
         self.form = ParameterForm()
         self.form.changed.connect(self._set)
-        inner = Content()
+        inner = Flow()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 8, 0)
         column.setSpacing(8)
@@ -131,9 +132,6 @@ class MethodPage(QWidget):
                 kind = method.kind
                 head = QListWidgetItem(KINDS.get(kind, kind.capitalize()))
                 head.setFlags(Qt.ItemFlag.NoItemFlags)
-                font = head.font()
-                font.setBold(True)
-                head.setFont(font)
                 self.list.addItem(head)
             item = QListWidgetItem(method.title)
             item.setData(Qt.ItemDataRole.UserRole, method.name)

@@ -52,9 +52,7 @@ class ResultPage(QWidget):
         if figures is not None:
             self.accuracy.set_figures(figures, len(report.labels))
             self.confusion.set_matrix(report.labels, report.confusion)
-        said = course.warnings()
-        data = file.card.get("data", {})
-        said += [sentence for sentence in data.get("warnings", []) if sentence not in said]
+        said = list(dict.fromkeys([*course.warnings(), *file.card.get("data", {}).get("warnings", [])]))
         if figures is None:
             said.insert(0, "No clips were kept for a test, so nobody knows how good it is.")
         self.notices.set_sentences(said, "No sound is there twice, and no group is torn between training and test.")

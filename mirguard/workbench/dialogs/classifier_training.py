@@ -31,7 +31,6 @@ class TrainingPage(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(8)
         self.state = label("", "muted", wrap=True)
-        self.figures = label("", "muted", wrap=True)
         self.curves = LearningCurves()
         self.key = QWidget()
         key = QHBoxLayout(self.key)
@@ -53,7 +52,6 @@ class TrainingPage(QWidget):
         layout.addSpacing(6)
         layout.addWidget(self.curves, 1)
         layout.addWidget(self.key)
-        layout.addWidget(self.figures)
         self._shown = 0
 
     def begin(self, course: Course, epochs: bool) -> None:
@@ -72,7 +70,6 @@ class TrainingPage(QWidget):
             self.curves.append(epoch.number, epoch.of, epoch.loss, epoch.accuracy, epoch.validation)
         self._shown = len(course.epochs)
         self.key.setVisible(bool(course.epochs))
-        self.figures.setText(self.curves.summary)
         self.stage.setText(headline(course))
         self.state.setText(words(course))
         fraction = _fraction(course)

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QMessag
 
 from mirguard.workbench.dialogs.figures import AccuracyFigures, Confusion, TestFigures
 from mirguard.workbench.dialogs.notices import Sign
-from mirguard.workbench.panels.parts import Content, Scroll, label, named, push_button
+from mirguard.workbench.panels.parts import Flow, Scroll, label, named, push_button
 from mirguard.workbench.panels.run_row import duration
-from mirguard.workbench.views.formats import counted
+from mirguard.workbench.views.formats import MINUS, counted
 
 KINDS = {
     "bundled": "Comes with the program",
@@ -23,6 +23,16 @@ KINDS = {
 TASKS = {"single-label": "One label for each clip", "tagging": "Tags, several for each clip"}
 VERDICTS = {"pass": ("check", "good"), "fail": ("warning", "danger"), "none": ("warning", "warning")}
 MOST_LABELS = 24
+# What a card may say in words of its own, and how that is headed.
+WORDS = {
+    "architecture": "Architecture",
+    "outputs": "Outputs",
+    "verified": "Verified",
+    "source": "Source",
+    "citation": "Citation",
+    "licence": "Licence",
+}
+FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC"}
 
 
 class ModelCard(QDialog):
@@ -39,10 +49,13 @@ class ModelCard(QDialog):
         card: Mapping[str, Any] = info.card or {}
         figures = TestFigures.from_card(card.get("test", {})) if card.get("test") else None
 
-        inner = Content()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(2, 0, 10, 0)
+        inner = Flow()
+        row = QHBoxLayout(inner)
+        row.setContentsMargins(2, 0, 10, 0)
+        row.setSpacing(28)
+        column = QVBoxLayout()
         column.setSpacing(10)
+        row.addLayout(column, 1)
         if news:
             column.addWidget(_banner(news, "check", "good"))
         heading = label(title, "heading", wrap=True)
@@ -60,19 +73,15 @@ class ModelCard(QDialog):
         column.addWidget(_rule())
         self.facts = _facts(info, card)
         column.addLayout(_table(self.facts))
+        for number, sentence in enumerate(_warnings(card)):
+            if not number:
+                column.addWidget(_rule())
+                column.addWidget(label("Before you trust it", "heading"))
+            column.addWidget(_banner(sentence, "warning", "warning", ""))
+        column.addStretch(1)
         self.accuracy, self.confusion = None, None
         if figures is not None:
-            column.addWidget(_rule())
-            column.addWidget(label("On clips that it never heard", "heading"))
-            self.accuracy = AccuracyFigures()
-            self.accuracy.set_figures(figures, len(info.labels))
-            column.addWidget(self.accuracy)
-            if figures.confusion and len(figures.confusion) == len(info.labels):
-                self.confusion = Confusion()
-                self.confusion.set_matrix(info.labels, figures.confusion)
-                self.confusion.table.setMinimumSize(self.confusion.table.sizeHint().boundedTo(QSize(560, 480)))
-                column.addWidget(self.confusion)
-        column.addStretch(1)
+            row.addLayout(self._figures(figures), 1)
         scroll = Scroll(inner, f"Model card of {title}")
         scroll.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
@@ -99,8 +108,24 @@ class ModelCard(QDialog):
         self.use_button.clicked.connect(self._use)
         self.remove_button.clicked.connect(self._remove)
         self.close_button.setFocus()
-        self._size = QSize(620, min(680, max(300, inner.heightForWidth(570) + 90)))
+        width = 620 if figures is None else 980
+        self._size = QSize(width, min(640, max(300, inner.heightForWidth(width - 50) + 90)))
         self.resize(self._size)
+
+    def _figures(self, figures: TestFigures) -> QVBoxLayout:
+        """How good it is."""
+        column = QVBoxLayout()
+        column.setSpacing(10)
+        column.addWidget(label("On clips that it never heard", "heading"))
+        self.accuracy = AccuracyFigures()
+        self.accuracy.set_figures(figures, len(self.info.labels))
+        column.addWidget(self.accuracy)
+        if figures.confusion and len(figures.confusion) == len(self.info.labels):
+            self.confusion = Confusion()
+            self.confusion.set_matrix(self.info.labels, figures.confusion)
+            column.addWidget(self.confusion)
+        column.addStretch(1)
+        return column
 
     def sizeHint(self) -> QSize:
         return self._size
@@ -129,14 +154,16 @@ def _rule() -> QFrame:
     return rule
 
 
-def _banner(sentence: str, icon: str, role: str) -> QWidget:
+def _banner(sentence: str, icon: str, role: str, words_role: str | None = None) -> QWidget:
     """A sentence with its sign."""
+    if words_role is None:
+        words_role = role if role != "good" else "heading"
     banner = QWidget()
     row = QHBoxLayout(banner)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(8)
     row.addWidget(Sign(icon, role, 18), 0, Qt.AlignmentFlag.AlignTop)
-    words = label(sentence, role if role != "good" else "heading", wrap=True)
+    words = label(sentence, words_role, wrap=True)
     words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     row.addWidget(words, 1)
     return named(banner, sentence)
@@ -146,7 +173,7 @@ def _gradient_line(info: Any, card: Mapping[str, Any]) -> QWidget:
     """Whether attacks that need gradients can be used, and what the check found."""
     found = card.get("gradient", {})
     sentence, verdict = str(found.get("sentence", "")), str(found.get("verdict", ""))
-    if verdict not in VERDICTS:
+    if verdict not in ("pass", "fail"):
         verdict = "pass" if info.gradients else "none"
     if not sentence:
         sentence = (
@@ -185,8 +212,9 @@ def _made(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         seconds = card.get("seconds")
         took = f", in {duration(seconds)}" if isinstance(seconds, int | float) else ""
         rows.append(("Trained", f"by {card.get('method', 'an unknown method')}, seed {card.get('seed', 0)}{took}"))
-    elif card.get("made"):
-        rows.append(("Made", str(card["made"])))
+    for name, title in WORDS.items():
+        if isinstance(card.get(name), str):
+            rows.append((title, card[name]))
     settings = card.get("parameters")
     if isinstance(settings, Mapping) and settings:
         rows.append(("Settings", ", ".join(f"{name.replace('_', ' ')} {_plain(v)}" for name, v in settings.items())))
@@ -198,6 +226,10 @@ def _made(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     lineage = card.get("lineage")
     if lineage:
         rows.append(("Lineage", ", ".join(map(_short, lineage)) if isinstance(lineage, list) else str(lineage)))
+    test = card.get("test")
+    if isinstance(test, Mapping) and "clips" not in test:
+        found = ", ".join(f"{title} {test[name]:.3f}" for name, title in FIGURES.items() if name in test)
+        rows.append(("Tested", " ".join(filter(None, (found, f"on {test['on']}" if test.get("on") else "")))))
     if card.get("version"):
         rows.append(("Made with", f"MIRGuard {card['version']}"))
     return rows
@@ -213,16 +245,27 @@ def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         words = ", ".join(f"{number} {part}" for part, number in clips.items())
         split = f", split {data['split']}" if data.get("split") else ""
         rows.append(("Clips", f"{words}{split}"))
+    for name, title in (("groups", "Groups"), ("labels", "Labelled by")):
+        if isinstance(data.get(name), str):
+            rows.append((title, data[name]))
     if data.get("skipped"):
         rows.append(("Left out", counted(int(data["skipped"]), "file")))
-    rows += [("Beware", str(sentence)) for sentence in data.get("warnings", [])]
     return rows
+
+
+def _warnings(card: Mapping[str, Any]) -> list[str]:
+    data = card.get("data")
+    found = list(data.get("warnings", [])) if isinstance(data, Mapping) else []
+    found += [card["limits"]] if card.get("limits") else []
+    return [str(sentence) for sentence in found]
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list | tuple):
+        return " to ".join(map(_plain, value)) if len(value) == 2 else ", ".join(map(_plain, value))
+    return f"{value:g}".replace("-", MINUS) if isinstance(value, float) else str(value)
 
 
 def _short(value: Any) -> str:

@@ -75,6 +75,7 @@ class NewClassifierDialog(QDialog):
         self.data.folder_wanted.connect(self._choose_folder)
         self.data.table_wanted.connect(self._choose_table)
         self.data.dropped.connect(self.scan)
+        self.data.grouping_chosen.connect(lambda chosen: self._learning.scan(self._course.source, chosen))
         self.method.divided.connect(learning.divide)
         self.method.changed.connect(self._show_buttons)
         self.close_button.clicked.connect(self.reject)
@@ -177,7 +178,10 @@ class NewClassifierDialog(QDialog):
         self.method.show_course(course)
         if self.page == TRAINING:
             self.training.show_course(course)
+        before = self.next_button.isEnabled()
         self._show_buttons()
+        if self.page == DATA and self.next_button.isEnabled() and not before:
+            self.next_button.setFocus()
 
     def _show_progress(self) -> None:
         self.data.show_progress(self._course)

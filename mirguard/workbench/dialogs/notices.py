@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from mirguard.workbench.panels.parts import Content, Scroll, label
+from mirguard.workbench.panels.parts import Flow, Scroll, label
 from mirguard.workbench.theme import colours, notifier, pixmap
 
 
@@ -36,7 +36,7 @@ class Notices(QWidget):
         super().__init__(parent)
         self.sentences: tuple[str, ...] = ()
         self._rest: tuple | None = None
-        self._inner = Content()
+        self._inner = Flow()
         self._lines = QVBoxLayout(self._inner)
         self._lines.setContentsMargins(0, 0, 4, 0)
         self._lines.setSpacing(8)

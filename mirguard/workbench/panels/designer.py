@@ -23,6 +23,7 @@ from mirguard.workbench.panels.parts import (
     tool_button,
 )
 from mirguard.workbench.panels.run_row import RunRow
+from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.trace_plot import TracePlot
 
 ANY = "Any other label"
@@ -41,6 +42,7 @@ class DesignerPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = combo("Model", "The classifier that is attacked", 14)
+        self.model.setItemDelegate(GroupedEntries(self.model))
         self.card_button = tool_button("model", "Model card", tip("model-card"))
         self.card_button.clicked.connect(self.card_wanted)
         self.attack = combo("Attack", "How the perturbation is made", 14)
@@ -101,7 +103,7 @@ class DesignerPanel(QWidget):
         self.target.activated.connect(lambda: self.target_chosen.emit(self.target.currentData()))
         self.budget.changed.connect(self.budget_changed)
         self.parameters.changed.connect(self.value_changed)
-        self._models: tuple = ()
+        self._models: list = []
         self._labels: tuple[str, ...] | None = None
         self._shown_trace: object | None = None
         self._traced, self._fooled = 0, False
@@ -246,11 +248,7 @@ def fill_models(menu: QComboBox, models: list) -> None:
     for kind in order:
         if len(order) > 1:
             menu.addItem(GROUPS.get(kind, kind.capitalize()))
-            head = menu.model().item(menu.count() - 1)
-            head.setFlags(Qt.ItemFlag.NoItemFlags)
-            font = head.font()
-            font.setBold(True)
-            head.setFont(font)
+            menu.model().item(menu.count() - 1).setFlags(Qt.ItemFlag.NoItemFlags)
         for info in (info for info, its in zip(models, kinds, strict=True) if its == kind):
             menu.addItem(_words(info), info.name)
             about = getattr(info, "how", "") or info.note

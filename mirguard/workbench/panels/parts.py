@@ -125,6 +125,14 @@ class Content(QWidget):
         return wrapped if wrapped >= 0 else self.layout().totalMinimumSize().height()
 
 
+class Flow(Content):
+    """Content of wrapped sentences: as high as they are at the width there is. The layout's own least height is that of a
+    narrow column, which would leave much to scroll over that is empty."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 0)
+
+
 class Scroll(QScrollArea):
     """Content that scrolls up and down when there is less room than it needs, and is never wider than the room there is."""
 

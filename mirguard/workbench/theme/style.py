@@ -120,6 +120,8 @@ QListView::item, QTreeView::item { padding: 4px 6px; }
 QListView::item:hover, QTreeView::item:hover, QTableView::item:hover { background: $hover; }
 QListView::item:selected, QTreeView::item:selected, QTableView::item:selected {
     background: $accent; color: $accent_text; }
+QHeaderView { background: $window; border: none; border-radius: 0; }
+QTableCornerButton::section { background: $window; border: none; }
 QHeaderView::section { background: $window; color: $muted; border: none; border-bottom: 1px solid $border;
                        padding: 4px 8px; }
 
@@ -135,6 +137,9 @@ QScrollBar::handle:horizontal { min-width: 28px; }
 QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
+
+QTableView[matrix="true"] { background: $window; border: none; border-radius: 0; }
+QFrame[rule="true"] { background: $border; color: $border; border: none; max-height: 1px; }
 
 QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 

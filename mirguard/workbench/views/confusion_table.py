@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -25,6 +25,7 @@ Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()
 SHARE = Qt.ItemDataRole.UserRole
 MOST_SEEN = 14  # rows and columns before it scrolls
+SMALLEST_CELL, LARGEST_CELL, EDGE = 24, 36, 3
 LONGEST = 140  # pixels of a label before it is cut with dots
 
 
@@ -36,10 +37,13 @@ class ConfusionTable(QTableView):
         self.setAccessibleName("Confusion matrix")
         self.setAccessibleDescription("Rows are the true labels, columns the labels heard")
         self.counts = _Counts(self)
+        self._least = SMALLEST_CELL
         self.setModel(self.counts)
         self.setItemDelegate(_Cells(self))
-        self.setHorizontalHeader(_Upright(self))
+        self.setHorizontalHeader(_Labels(Qt.Orientation.Horizontal, self))
+        self.setVerticalHeader(_Labels(Qt.Orientation.Vertical, self))
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setProperty("matrix", True)
         self.setShowGrid(False)
         self.setCornerButtonEnabled(False)
         self.setTabKeyNavigation(False)
@@ -48,9 +52,6 @@ class ConfusionTable(QTableView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setMouseTracking(True)
         rows = self.verticalHeader()
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        rows.setTextElideMode(Qt.TextElideMode.ElideRight)
         for header, name in ((rows, "True labels"), (self.horizontalHeader(), "Labels heard")):
             header.setAccessibleName(name)
             header.setHighlightSections(False)
@@ -64,24 +65,39 @@ class ConfusionTable(QTableView):
         metrics = self.fontMetrics()
         widest = max((metrics.horizontalAdvance(label) for label in labels), default=0)
         largest = max((count for row in self.counts.confusion for count in row), default=0)
-        side = max(30, metrics.horizontalAdvance(str(largest)) + 14)
-        for header in (self.horizontalHeader(), self.verticalHeader()):
-            header.setMinimumSectionSize(side)
-            header.setDefaultSectionSize(side)
-        self.verticalHeader().setFixedWidth(min(widest, LONGEST) + 22)
+        self._least = max(SMALLEST_CELL, metrics.horizontalAdvance(str(largest)) + 8)
+        self.verticalHeader().setFixedWidth(min(widest, LONGEST) + 16)
         self.horizontalHeader().setFixedHeight(min(widest, LONGEST) + 16)
+        for header in (self.horizontalHeader(), self.verticalHeader()):
+            header.setMinimumSectionSize(self._least)
+        self._fit()
         self.updateGeometry()
+
+    def _fit(self) -> None:
+        """Cells as large as there is room for all of them, within reason."""
+        count = max(1, self.counts.rowCount())
+        room = min(
+            self.width() - self.verticalHeader().width() - EDGE, self.height() - self.horizontalHeader().height() - EDGE
+        )
+        side = max(self._least, min(LARGEST_CELL, room // count))
+        for header in (self.horizontalHeader(), self.verticalHeader()):
+            if header.defaultSectionSize() != side:
+                header.setDefaultSectionSize(side)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _size_of(self, side: int) -> QSize:
+        seen = side * min(self.counts.rowCount(), MOST_SEEN) + EDGE
+        return QSize(self.verticalHeader().width() + seen, self.horizontalHeader().height() + seen)
 
     def sizeHint(self) -> QSize:
         """All of it, as long as that is not much."""
-        seen = min(self.counts.rowCount(), MOST_SEEN)
-        side = self.horizontalHeader().defaultSectionSize()
-        return QSize(
-            self.verticalHeader().width() + seen * side + 2, self.horizontalHeader().height() + seen * side + 2
-        )
+        return self._size_of(max(self._least, LARGEST_CELL))
 
     def minimumSizeHint(self) -> QSize:
-        return self.sizeHint().boundedTo(QSize(220, 200))
+        return self._size_of(self._least)
 
 
 class _Counts(QAbstractTableModel):
@@ -159,11 +175,11 @@ class _Cells(QStyledItemDelegate):
         painter.restore()
 
 
-class _Upright(QHeaderView):
-    """Labels of columns, written upwards so that columns can be narrow."""
+class _Labels(QHeaderView):
+    """The labels of rows, and those of columns written upwards so that columns can be narrow."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(Qt.Orientation.Horizontal, parent)
+    def __init__(self, orientation: Qt.Orientation, parent: QWidget) -> None:
+        super().__init__(orientation, parent)
         self.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
     def paintSection(self, painter: QPainter, rect: QRect, section: int) -> None:
@@ -171,10 +187,13 @@ class _Upright(QHeaderView):
         painter.save()
         painter.fillRect(rect, QColor(chosen.window))
         painter.setPen(QColor(chosen.muted))
-        painter.translate(rect.left(), rect.bottom())
-        painter.rotate(-90)
-        text = str(self.model().headerData(section, Qt.Orientation.Horizontal))
-        room = QRect(8, 0, rect.height() - 12, rect.width())
+        text = str(self.model().headerData(section, self.orientation()))
+        if self.orientation() == Qt.Orientation.Horizontal:
+            painter.translate(rect.left(), rect.bottom())
+            painter.rotate(-90)
+            room, side = QRect(8, 0, rect.height() - 12, rect.width()), Qt.AlignmentFlag.AlignLeft
+        else:
+            room, side = rect.adjusted(4, 0, -8, 0), Qt.AlignmentFlag.AlignRight
         text = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room.width())
-        painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        painter.drawText(room, side | Qt.AlignmentFlag.AlignVCenter, text)
         painter.restore()

@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
 
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+PAD = 5
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+
+
+class _Padded(QStyledItemDelegate):
+    """Cells whose text stands under their heading's."""
+
+    def paint(self, painter, option: QStyleOptionViewItem, index) -> None:
+        option.rect = option.rect.adjusted(PAD, 0, -PAD, 0)
+        super().paint(painter, option, index)
 
 
 class CountTable(QTableWidget):
@@ -29,7 +47,7 @@ class CountTable(QTableWidget):
         heads.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         heads.setHighlightSections(False)
         heads.setSectionsClickable(False)
-        heads.setMinimumSectionSize(40)
+        heads.setMinimumSectionSize(62)
         heads.setAccessibleName(f"{name}, headings")
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setShowGrid(False)
@@ -41,6 +59,7 @@ class CountTable(QTableWidget):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
         self.setMinimumHeight(110)
+        self.setItemDelegate(_Padded(self))
 
     def set_rows(self, rows: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show these names and numbers."""
