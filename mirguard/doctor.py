@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,6 +18,13 @@ from mirguard import __version__
 from mirguard.errors import MirguardError
 
 FINE, NOTE, FAILS = "fine", "note", "fails"
+
+# What only some work needs: the distribution, its module, what goes without it, how to get it.
+LIBRARIES = (
+    ("onnxruntime", "onnxruntime", "ONNX models cannot be heard", "onnxruntime"),
+    ("scikit-learn", "sklearn", "models on a backbone and models without gradients cannot be trained", "scikit-learn"),
+    ("mirdata", "mirdata", "the field's datasets cannot be downloaded or validated here", "'mirguard[data]'"),
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,8 @@ def examine(self_test: bool = True) -> list[Finding]:
         ("Window", _window),
         ("Sound", _sound),
         ("Data folder", _data),
-        ("Models", _models),
+        ("Libraries", _libraries),
+        ("Models", partial(_models, load=self_test)),
     ]
     if self_test:
         checks.append(("Self-test", _self_test))
@@ -115,12 +125,58 @@ def _data() -> Iterator[tuple[str, str]]:
         )
 
 
-def _models() -> Iterator[tuple[str, str]]:
-    from mirguard.models.catalogue import TO_BE_FETCHED, UNUSABLE, list_models
+def _libraries() -> Iterator[tuple[str, str]]:
+    for name, module, without, what in LIBRARIES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            yield NOTE, f"{name} is not installed, so {without}; pip install {what}"
+            continue
+        try:
+            if module != "mirdata":  # takes seconds, and is only ever run in a process of its own
+                import_module(module)
+            yield FINE, f"{name} {found}"
+        except ImportError as error:
+            reason = (str(error).splitlines() or ["it gives no reason"])[0].rstrip(".")
+            yield (
+                FAILS,
+                f"{name} {found} cannot be loaded ({reason}), so {without}; pip install --force-reinstall {name}",
+            )
+
+
+def _models(load: bool) -> Iterator[tuple[str, str]]:
+    """What the catalogue says of each; the user's own ones are also loaded where `load`, as only that shows whether they can be."""
+    from mirguard.models.catalogue import READY, TO_BE_FETCHED, UNUSABLE, YOURS, list_models, load_model
 
     verdicts = {UNUSABLE: FAILS, TO_BE_FETCHED: NOTE}
-    for info in list_models():
-        yield verdicts.get(info.state, FINE), f"{info.name}: {info.state}. {info.how}".rstrip()
+    models = list_models()
+    away = {info.name for info in models if info.state == TO_BE_FETCHED}
+    for info in models:
+        verdict, detail = verdicts.get(info.state, FINE), f"{info.name}: {info.state}. {info.how}".rstrip()
+        if load and info.kind == YOURS and info.state == READY:
+            if awaited := _backbone(info.path) & away:
+                verdict, detail = (
+                    NOTE,
+                    f"{info.name}: {info.state}, but not tried: {awaited.pop()} is to be fetched first.",
+                )
+            else:
+                try:
+                    load_model(info.name)
+                except (MirguardError, ImportError, OSError, RuntimeError) as error:
+                    verdict, detail = FAILS, f"{info.name}: it cannot be loaded. {_line(error)}"
+        yield verdict, detail
+
+
+def _backbone(path: str) -> set[str]:
+    """The name of the model that the one of this model.toml is built upon, if it is."""
+    from mirguard.models.model_file import read_model_file
+
+    named = read_model_file(path).network.get("backbone")
+    return {named} if isinstance(named, str) else set()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _self_test() -> Iterator[tuple[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -13,9 +15,11 @@ import pytest
 from mirguard import cli, doctor
 from mirguard.doctor import FAILS, FINE, NOTE, Finding, examine
 from mirguard.errors import FileError
-from mirguard.models import catalogue
+from mirguard.models import bundled, catalogue
+from mirguard.models.model_file import read_model_file
 from mirguard.playback import sinks
 from mirguard.playback.sinks import NO_DEVICE, NO_LIBRARY, SoundError
+from mirguard.resources import resource
 
 
 def found(what: str, **options) -> list[Finding]:
@@ -136,6 +140,61 @@ def test_models_are_fine_to_be_fetched_or_broken(monkeypatch):
     ]
 
 
+def an_own_model(name: str, **changes) -> Path:
+    """A copy of the bundled toy model in the user's folder; its model.toml."""
+    place = catalogue.own_folder(name)
+    shutil.copytree(resource("models", bundled.NAME), place)
+    return dataclasses.replace(read_model_file(place), name=name, **changes).write()
+
+
+def test_own_models_are_loaded_to_see_whether_they_can_be(own_data, monkeypatch):
+    an_own_model("sound")
+    weights = an_own_model("torn").parent / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    catalogue.own_folder("odd").mkdir()
+    (catalogue.own_folder("odd") / "model.toml").write_text("name = 3\n")
+    tuned = {"name": "backbone", "backbone": "musicnn-msd", "backbone_hash": "0", "layers": ["penultimate"]}
+    an_own_model("tuned", network=tuned)
+    monkeypatch.setattr(doctor, "_self_test", lambda: iter(()))
+    models = {finding.detail.partition(":")[0]: finding for finding in found("Models")}
+    assert models["sound"].verdict == FINE
+    assert models["torn"].verdict == FAILS
+    assert "it cannot be loaded" in models["torn"].detail
+    assert models["odd"].verdict == FAILS
+    assert (models["tuned"].verdict, models["musicnn-msd"].verdict) == (NOTE, NOTE), (
+        "nothing is downloaded for a diagnosis"
+    )
+    assert "musicnn-msd is to be fetched first" in models["tuned"].detail
+    quick = {finding.detail.partition(":")[0]: finding for finding in found("Models", self_test=False)}
+    assert quick["torn"].verdict == FINE, "the quick look loads nothing"
+
+
+@pytest.mark.parametrize(("name", "what"), [("onnxruntime", "onnxruntime"), ("mirdata", "'mirguard[data]'")])
+def test_a_missing_library_is_a_note_with_what_it_would_do(monkeypatch, name, what):
+    real = doctor.version
+
+    def absent(wanted):
+        if wanted == name:
+            raise PackageNotFoundError(name)
+        return real(wanted)
+
+    monkeypatch.setattr(doctor, "version", absent)
+    (note,) = (finding for finding in found("Libraries", self_test=False) if finding.verdict == NOTE)
+    assert note.detail.startswith(f"{name} is not installed, so ")
+    assert note.detail.endswith(f"; pip install {what}")
+
+
+def test_a_library_that_cannot_be_loaded_is_a_failure_with_its_reason(monkeypatch):
+    def broken(module):
+        raise ImportError(f"DLL load failed while importing {module}.\nmore")
+
+    monkeypatch.setattr(doctor, "import_module", broken)
+    monkeypatch.setattr(doctor, "version", lambda name: "1.0")
+    verdicts = [(finding.verdict, finding.detail) for finding in found("Libraries", self_test=False)]
+    assert [verdict for verdict, _ in verdicts] == [FAILS, FAILS, FINE]
+    assert "(DLL load failed while importing onnxruntime), so ONNX models" in verdicts[0][1]
+
+
 @pytest.mark.parametrize(
     "error",
     [FileError("The installation is incomplete."), ImportError("no torch"), OSError(28, "full"), RuntimeError("x")],
@@ -149,7 +208,7 @@ def test_a_check_that_breaks_is_a_finding_and_no_end(monkeypatch, error):
     (finding,) = (finding for finding in findings if finding.what == "Models")
     assert finding.verdict == FAILS
     assert type(error).__name__ in finding.detail
-    assert len({finding.what for finding in findings}) == 6
+    assert len({finding.what for finding in findings}) == 7
 
 
 # -- In the terminal ---------------------------------------------------------------------------------------------------
