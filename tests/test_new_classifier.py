@@ -19,9 +19,9 @@ from mirguard.models.model_file import ModelFile
 from mirguard.models.training.methods import list_methods
 from mirguard.models.training.report import Report
 from mirguard.workbench import workshop
-from mirguard.workbench.control.learning import free_name, name_trouble
 from mirguard.workbench.data_requests import CheckData
 from mirguard.workbench.dialogs.new_classifier import DATA, METHOD, RESULT, TRAINING
+from mirguard.workbench.model_names import free_name, name_trouble
 from mirguard.workbench.theme import colours as theme_colours
 from mirguard.workbench.theme import contrast
 from mirguard.workbench.views.confusion_table import ConfusionTable, cell_colours

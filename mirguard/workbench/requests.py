@@ -158,8 +158,8 @@ class TrainClassifier(Request):
 
 @dataclass(frozen=True)
 class AddModel(Request):
-    """Put a model that somebody brings into the catalogue, once it has been tried -> its ModelFile; progress as for
-    LoadModel."""
+    """Put a model that somebody brings into the catalogue, once it has been tried -> (its ModelInfo, a sentence);
+    progress as for LoadModel."""
 
     urgency: ClassVar[int] = ON_SCREEN + 1
     source: Path

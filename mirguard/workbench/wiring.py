@@ -72,7 +72,7 @@ def _news(window: Window) -> None:
     )
     window.modelling.loading.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
     window.adding.working.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
-    window.adding.added.connect(lambda info: window.deeds.show_card(info, "It was added to your models."))
+    window.adding.added.connect(window.deeds.show_card)
     window.detecting.building.connect(window.detectors.show_building)
 
 

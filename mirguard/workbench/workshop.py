@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mirguard.clip import Clip
 from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
+from mirguard.workbench.model_names import free_name
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound, TrainClassifier
 
 if TYPE_CHECKING:
@@ -120,11 +121,26 @@ class Workshop:
         spare_the_collector()
         return replace(trained, classifier=None)
 
-    def add_model(self, source: Path, job: Job) -> ModelInfo:
+    def add_model(self, source: Path, job: Job) -> tuple[ModelInfo, str]:
+        """What is now in the catalogue, and a sentence on it. Where the name is taken it gets a number."""
         from mirguard.models.add import add_model
-        from mirguard.models.catalogue import info_of
+        from mirguard.models.catalogue import info_of, list_models
+        from mirguard.models.model_file import read_model_file
 
-        return info_of(add_model(source))
+        def progress(sentence: str, fraction: float | None) -> None:
+            if job.cancel.is_set():
+                raise Cancelled
+            job.progress((f"{sentence} …", fraction))
+
+        try:
+            return info_of(add_model(source, progress=progress)), "It was added to your models."
+        except UsageError:
+            wanted = source.stem if source.suffix.lower() == ".zip" else read_model_file(source).name
+            name = free_name(wanted, [info.name for info in list_models()])
+            if name == wanted:
+                raise
+        info = info_of(add_model(source, name, progress=progress))
+        return info, f"It was added as {name}, because there was a model called {wanted} already."
 
     def remove_model(self, name: str) -> str:
         from mirguard.models.add import remove_model

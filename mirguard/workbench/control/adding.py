@@ -17,9 +17,10 @@ SUFFIXES = (".toml", ".zip")
 
 
 class Adding(QObject):
-    """`added` carries the ModelInfo of a model that is now in the catalogue; `working` a sentence ("" when over)."""
+    """`added` carries the ModelInfo of a model that is now in the catalogue and a sentence; `working` a sentence ("" when
+    over) and the fraction done or None."""
 
-    added = Signal(object)
+    added = Signal(object, str)
     working = Signal(str, object)
 
     def __init__(self, bench: Bench, modelling: Modelling, parent: QObject | None = None) -> None:
@@ -48,7 +49,7 @@ class Adding(QObject):
     def _added(self, answer: Answer) -> None:
         self.working.emit("", None)
         self._bench.pictures.ask(ListModels())
-        self.added.emit(answer.value)
+        self.added.emit(*answer.value)
 
     def _failed(self, answer: Answer) -> None:
         self.working.emit("", None)

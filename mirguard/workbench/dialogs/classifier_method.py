@@ -18,8 +18,9 @@ from PySide6.QtWidgets import (
 
 from mirguard.errors import UsageError
 from mirguard.parameters import resolve
-from mirguard.workbench.control.learning import Course, free_name, name_trouble
+from mirguard.workbench.control.learning import Course
 from mirguard.workbench.dialogs.notices import Notices, Sign
+from mirguard.workbench.model_names import free_name, name_trouble
 from mirguard.workbench.panels.parameter_form import ParameterForm
 from mirguard.workbench.panels.parts import Flow, Scroll, label, named, set_role, silently
 from mirguard.workbench.views.count_table import CountTable

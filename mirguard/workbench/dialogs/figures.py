@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from mirguard.models.training.report import wilson
 from mirguard.workbench.panels.parts import label
 from mirguard.workbench.views.accuracy_bar import AccuracyBar, percent
-from mirguard.workbench.views.confusion_table import ConfusionTable
+from mirguard.workbench.views.confusion_table import MOST_SEEN, ConfusionTable
 from mirguard.workbench.views.formats import counted
 
 LEGEND = "Rows: what a clip is. Columns: what it is heard as. The stronger the colour, the larger the share of its row."
@@ -111,8 +111,13 @@ class Confusion(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(label("What was heard as what", "heading"))
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.table)
         layout.addWidget(label(LEGEND, "muted", wrap=True))
+        layout.addStretch(1)
 
     def set_matrix(self, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> None:
         self.table.set_matrix(labels, confusion)
+        # A table that is shown whole keeps its size; a larger one takes what room there is.
+        large = len(labels) > MOST_SEEN
+        self.layout().setStretch(1, int(large))
+        self.layout().setStretch(3, int(not large))
