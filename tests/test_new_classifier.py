@@ -440,3 +440,48 @@ def test_every_focusable_widget_of_the_wizard_has_a_name(bench, folder, unchecke
     ]
     assert nameless == []
     assert QApplication.focusWidget() is None or QApplication.focusWidget().window() is dialog
+
+
+# -- in earnest --------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_classifier_is_made_used_and_attacked(own_data, bench, folder):
+    bench.start()
+    bench.until(lambda: bench.document.models)
+    dialog = opened(bench, folder)
+    bench.until(lambda: bench.window.learning.course.checking is None)
+    to_method(dialog)
+    dialog.method._choose("decision-tree")
+    dialog.next_button.click()
+    bench.until(lambda: not bench.window.learning.course.training)
+    assert bench.window.learning.course.failure == ""
+    assert dialog.page == RESULT
+    trained = bench.window.learning.course.trained
+    assert trained.classifier is None, "it stays on its own thread"
+    assert (own_data / "models" / "my-sounds" / "model.toml").is_file()
+    assert sum(map(sum, trained.report.confusion)) == trained.report.clips
+    bench.until(lambda: "my-sounds" in [info.name for info in bench.document.models])
+    dialog.next_button.click()
+    bench.until(lambda: bench.document.model.name == "my-sounds")
+    entry = bench.load(folder / "dark" / "dark1.wav")
+    assert set(entry.decision.labels) == set(CLASSES)
+    bench.document.change_design(attack="pgd")
+    assert not bench.window.designer.run_row.run_button.isEnabled()
+    bench.document.change_design(attack="noise", level=20.0)
+    bench.run()
+    assert entry.outcome is not None
+    assert [path.name for path in (own_data / "models").iterdir()] == ["my-sounds"], "nothing half-made is left"
+
+
+def test_a_real_training_that_is_cancelled_leaves_nothing(own_data, bench, folder):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.method._choose("log-mel-cnn")
+    dialog.method.form.rows["epochs"].slider.set_value(1000)
+    dialog.next_button.click()
+    bench.until(lambda: len(bench.window.learning.course.epochs) >= 1)
+    dialog.reject()
+    bench.until(lambda: not bench.window.learning.course.training)
+    assert bench.window.learning.course.failure == ""
+    models = own_data / "models"
+    assert not models.exists() or list(models.iterdir()) == []
