@@ -45,7 +45,7 @@ PLANS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         SVM,
         "Toy instruments, SVM",
         "A support vector machine with curved boundaries between statistics of log-mel bands; ",
-        {"examples": 2_200, "strength": 4.0},
+        {"examples": 2_700, "strength": 4.0},
     ),
     "toy-tree": (
         TREE,
@@ -56,8 +56,8 @@ PLANS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "toy-nearest": (
         NEAREST,
         "Toy instruments, nearest neighbours",
-        "The most similar of 2,200 windows of synthetic instruments decide; ",
-        {"examples": 2_200, "neighbours": 5},
+        "The most similar of 2,700 windows of synthetic instruments decide; ",
+        {"examples": 2_700, "neighbours": 5},
     ),
 }
 
