@@ -266,7 +266,7 @@ def test_decisions_are_kept_as_they_are_made_and_found_again(bench, queue, qtbot
     assert "3\u00a0decided" in panel.summary.text()
 
 
-def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot):
+def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot, monkeypatch):
     bench.start()
     collection = opened(bench, queue, REVIEW)
     panel, table = bench.window.browser, bench.window.browser.table
@@ -284,6 +284,16 @@ def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot
     panel.relabel.lineEdit().setText("FLUTE")
     qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
     assert (collection.rows[first].decision, collection.rows[first].record.label) == (RELABEL, "flute")
+    table.choose(first)
+    offered = []
+    monkeypatch.setattr(panel, "_offer_labels", offered.append)
+    panel.relabel.lineEdit().setText("string")
+    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    assert collection.rows[first].record.label == "flute"
+    assert offered == ["string"], "plucked or bowed? is asked"
+    panel.relabel.lineEdit().setText("mall")
+    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    assert collection.rows[first].record.label == "mallet"
     table.choose(first)
     panel.relabel.lineEdit().setText("hurdy-gurdy")
     qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)

@@ -304,7 +304,7 @@ class Collection:
 
     def view(self, wanted: Filter, order: Order) -> list[int]:
         """Numbers of the rows that pass the filter, in order. Rows that have nothing to be sorted by come last."""
-        passing = [row for row in self.rows if self.passes(row, wanted)]
+        passing = self.rows if wanted == Filter() else [row for row in self.rows if self.passes(row, wanted)]
         return [row.number for row in self._sorted(passing, order)]
 
     def passes(self, row: Row, wanted: Filter) -> bool:
@@ -356,7 +356,7 @@ class Collection:
 
     def _sorted(self, rows: list[Row], order: Order) -> list[Row]:
         if order.by == AS_LISTED:
-            return rows
+            return list(rows)
         if order.by == MISPREDICTED_FIRST:
             return sorted(rows, key=_by_surprise)
         if order.by == FLAGGED_FIRST:
@@ -385,15 +385,21 @@ class Collection:
     # --- figures ---
 
     def counts(self) -> Counts:
-        heard = failed = judged = right = scored = flagged = decided = 0
-        for row in self.rows:
-            heard += row.state == HEARD
-            failed += row.state == FAILED
-            judged += row.right is not None
-            right += row.right is True
-            scored += row.heard is not None and row.heard.score is not None
-            flagged += self.flagged(row) is True
-            decided += bool(row.decision)
+        heard = failed = judged = right = decided = 0
+        scores, limit = [], self.threshold
+        for row in self.rows:  # asked for several times a second, so there are no calls in it
+            if row.record is not None and row.record.decision:
+                decided += 1
+            if row.heard is None:
+                failed += row.state == FAILED
+                continue
+            heard += 1
+            scores.append(row.heard.score)
+            if row.right is not None:
+                judged += 1
+                right += row.right
+        scores = [score for score in scores if score is not None]
+        scored, flagged = len(scores), 0 if limit is None else sum(score > limit for score in scores)
         return Counts(len(self.rows), heard, failed, judged, right, scored, flagged, decided)
 
     def pair_of(self, row: Row) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,8 +106,10 @@ def _set_aside(path: Path, why: str) -> FileError:
 
 def write_records(path: Path, source: str, records: Iterable[Record]) -> None:
     """Keep decisions, whole or not at all; FileError where that cannot be."""
-    document = {"version": VERSION, "source": source, "records": [asdict(record) for record in records]}
-    write_whole(path, json.dumps(document, indent=1).encode("ascii"), "Make room there or make it writable")
+    # A line each; without indentation, since that is written by slow means.
+    lines = ",\n".join(json.dumps(vars(record)) for record in records)
+    text = f'{{"version": {VERSION}, "source": {json.dumps(source)}, "records": [\n{lines}\n]}}\n'
+    write_whole(path, text.encode("ascii"), "Make room there or make it writable")
 
 
 def write_table(path: Path, rows: list[Mapping[str, object]]) -> None:

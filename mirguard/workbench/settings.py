@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-VERSION = 1
+VERSION = 2  # 2: the dataset browser is among the docks
 MOST_RECENT = 10
 GEOMETRY, DOCKS = "window/geometry", "window/docks"
 

@@ -16,7 +16,7 @@ from mirguard.clip import Clip
 from mirguard.datasets.labelled import LabelledSet
 from mirguard.errors import MirguardError
 from mirguard.workbench.bench import NOTE, WARNING, Bench
-from mirguard.workbench.collection import LABELLED, REVIEW, WAITING, Collection
+from mirguard.workbench.collection import LABELLED, REVIEW, WAITING, Collection, plain
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.lanes import Answer
@@ -416,7 +416,8 @@ class Browsing(QObject):
         """What a clip can be relabelled as: the labels of the data, then the model's."""
         model = self._bench.document.model
         own = () if self.collection is None else self.collection.labels
-        return tuple(dict.fromkeys((*own, *(model.labels if model else ()))))
+        chosen = {plain(label): label for label in reversed((*own, *(model.labels if model else ())))}
+        return tuple(reversed(chosen.values()))
 
     @property
     def reviewing(self) -> bool:

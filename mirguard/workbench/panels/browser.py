@@ -63,6 +63,7 @@ from mirguard.workbench.views.confusion_table import ConfusionTable
 from mirguard.workbench.views.formats import counted
 
 RESORT_MS = 1000  # while clips are being heard, rows change their places no more often
+FIGURES_MS = 250
 TYPING_MS = 150
 STATUS_WORDS = {
     ALL: "All clips",
@@ -109,6 +110,7 @@ class BrowserPanel(QWidget):
         self._document: Document | None = None
         self._filter, self._order = Filter(), Order()
         self._untouched = True  # the person has not chosen a row yet
+        self._labels: tuple[str, ...] = ()
         self._remark_of: int | None = None  # the row that the note on show belongs to
         self.table = RowsTable()
         self.confusion = ConfusionTable()
@@ -120,6 +122,8 @@ class BrowserPanel(QWidget):
         layout.addWidget(self.pages)
         self._resort = QTimer(self, singleShot=True, interval=RESORT_MS)
         self._resort.timeout.connect(self.show_rows)
+        self._figures = QTimer(self, singleShot=True, interval=FIGURES_MS)
+        self._figures.timeout.connect(self.show_figures)
         self._typing = QTimer(self, singleShot=True, interval=TYPING_MS)
         self._typing.timeout.connect(lambda: self.set_filter(text=self.text.text()))
         self._connect()
@@ -407,7 +411,12 @@ class BrowserPanel(QWidget):
         self.title.setToolTip("\n".join((collection.source, *collection.remarks[:8])))
 
     def show_labels(self, labels: tuple[str, ...]) -> None:
-        """What a clip can be relabelled as."""
+        """What a clip can be relabelled as; with another model's labels, filters in the words of the one before end."""
+        if labels == self._labels:
+            return
+        self._labels = labels
+        if self._collection is not None:
+            self.set_filter(pair=None, **({"label": ""} if self._collection.mode == REVIEW else {}))
         silently(self.relabel, self.relabel.clear)
         silently(self.relabel, self.relabel.addItems, list(labels))
         silently(self.relabel, self.relabel.setCurrentIndex, -1)
@@ -417,7 +426,8 @@ class BrowserPanel(QWidget):
         if self._collection is None:
             return
         self.table.rows.refresh(numbers)
-        self.show_figures()
+        if not self._figures.isActive():
+            self._figures.start()
         if numbers is None or self.table.current_number in numbers:
             self._show_row()
         if not self._resort.isActive():
@@ -504,6 +514,7 @@ class BrowserPanel(QWidget):
         if progress.state == "done" and self._resort.isActive():
             self._resort.stop()
             self.show_rows()
+            self.show_figures()
 
     def show_played(self, number: int | None, playing: bool) -> None:
         """The row that the player has."""
@@ -649,7 +660,7 @@ class BrowserPanel(QWidget):
         elif name == "row-relabel":
             self.relabel.setFocus(Qt.FocusReason.ShortcutFocusReason)
             self.relabel.lineEdit().selectAll()
-            self.relabel.showPopup()
+            self._offer_labels("")
         elif name == "row-undecide":
             self.undecided.emit(numbers)
             self._show_row()
@@ -665,13 +676,24 @@ class BrowserPanel(QWidget):
             self.do("row-undecide")
 
     def _relabel(self) -> None:
-        wanted = self.relabel.lineEdit().text().strip()
-        known = self.relabel.findText(wanted, Qt.MatchFlag.MatchFixedString)
+        """What was typed: a label, what only one label has in it, or else a label of the person's own."""
+        typed = self.relabel.lineEdit().text().strip()
+        known = [self.relabel.itemText(index) for index in range(self.relabel.count())]
+        same = [name for name in known if name.casefold() == typed.casefold()]
+        alike = [name for name in known if typed.casefold() in name.casefold()]
+        if typed and not same and len(alike) > 1:
+            self._offer_labels(typed)
+            return
         self.table.setFocus()
-        if wanted:
-            self._decide(RELABEL, self.relabel.itemText(known) if known >= 0 else wanted)
+        if typed:
+            self._decide(RELABEL, (same or alike or [typed])[0])
         else:
             self._show_row()
+
+    def _offer_labels(self, typed: str) -> None:
+        completer = self.relabel.completer()
+        completer.setCompletionPrefix(typed)
+        completer.complete()
 
     def _decide(self, decision: str, label: str = "") -> None:
         """Decide on the chosen rows and go to the next one that is undecided."""
@@ -702,8 +724,9 @@ class BrowserPanel(QWidget):
 
     def finish_note(self) -> None:
         """Hand in what was typed, before the row or the collection is left."""
-        if self._remark_of is not None and self._collection is not None:
-            self.noted.emit(self._remark_of, self.remark.text().strip())
+        number, typed = self._remark_of, self.remark.text().strip()
+        if number is not None and self._collection is not None and typed != self._collection.rows[number].note:
+            self.noted.emit(number, typed)
 
     def _touch(self) -> None:
         self._untouched = False

@@ -347,7 +347,7 @@ class RowsTable(QTableView):
         shown = [column for number, column in enumerate(COLUMNS) if not self.isColumnHidden(number)]
         left = self.viewport().width() - sum(fixed[column] for column in shown if column in fixed)
         words = [column for column in shown if column in ("true", "predicted")]
-        most = width("electric piano") + 40
+        most = width("electric piano") + 56
         each = max(52, min(most, round(0.6 * left / max(1, len(words)))))
         self._fitting = True
         for number, column in enumerate(COLUMNS):
