@@ -1,7 +1,7 @@
-"""Taking a model that somebody brings into the user's own: read, looked into, tried out, checked, and only then copied; and letting it
-go again.
+"""Taking a model that somebody brings into the user's own, and letting it go again.
 
-A model comes as a `model.toml` beside its weights (`model_file` has the keys), named itself or by its folder, or in a zip.
+A model comes as a `model.toml` beside its weights (`model_file` has the keys), named itself or by its folder, or in a zip. It is
+read, looked into, tried out and checked, and only then kept.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def _gather(source: Path, folder: Path) -> ModelFile:
         raise FileError(f"There is no {source}.")
     if source.suffix.lower() in KINDS:
         raise FileError(
-            f"{source.name} needs a model.toml beside it that says what it takes and gives (sample_rate, window, task, labels); add that."
+            f"{source.name} needs a {FILE} beside it that says what it takes and gives (sample_rate, window, task, labels); "
+            f"write that and add the {FILE}."
         )
     if source.is_dir() or source.suffix.lower() == ".toml":
         file = read_model_file(source)

@@ -171,6 +171,8 @@ def _no_zip(path: Path, what: str, model: bool) -> str:
     """What a file that should be a zip is instead."""
     with path.open("rb") as file:
         start = file.read(4)
+    if not model:
+        return f"{what} is damaged or cut short; get it again." if start[:2] == b"PK" else f"{what} is no zip archive."
     if start[:1] == b"\x80":  # how a pickle begins, and so does every file of torch.save before torch 1.6
         return f"{what} is a pickle, which could run anything on being read, so it is not; {EXPORT_INSTEAD}."
     if start[:2] == b"PK":

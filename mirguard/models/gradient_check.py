@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ def check_gradient(model: Classifier, file: ModelFile | None = None, *, seed: in
 
 
 def _words(right: bool, error: float, zeros: float, quiet: float) -> tuple[str, str]:
-    shown = f"{100 * error:.0f} %" if error >= 0.1 else f"{max(100 * error, 0.01):.2g} %"
+    shown = f"{100 * error:.0f} %" if error >= 0.1 else f"{100 * error:.2g} %" if error > 1e-4 else "less than 0.01 %"
     if not right:
         return FAIL, (
             f"The gradient is not the slope of what the model computes ({shown} apart along small steps, where 1 % would be fine): "
@@ -155,7 +156,9 @@ def _in_double(model: Classifier, sounds: torch.Tensor) -> Callable[[torch.Tenso
     if not isinstance(model, TorchClassifier):
         return None
     try:
-        front_end, network = copy.deepcopy(model.front_end).double(), copy.deepcopy(model.network).double()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)  # torch's, of its own
+            front_end, network = copy.deepcopy(model.front_end).double(), copy.deepcopy(model.network).double()
         with torch.no_grad():
             single, double = model.logits(sounds).double(), network(front_end(sounds.double()))
             # A cast to single precision within shows in its rounding: changes a millionth of its steps apart are lost.

@@ -1,7 +1,7 @@
 """Does a model hear here what it heard where it was trained (SC-15)?
 
-A model.toml may name an .npz as `parity`: `waveform (n, window)` with the `logits (n, K)`, the `representation (n, ...)` or both as they
-came out there. More than 1e-3 apart from what comes out here is a failure: most often another window, padding, scale or rate.
+A model.toml may name an .npz as `parity`: `waveform (n, window)` with the `logits (n, K)`, the `representation (n, ...)` or both,
+as they came out there. More than 1e-3 apart from what comes out here is a failure: another window, padding, scale or rate.
 """
 
 from __future__ import annotations
