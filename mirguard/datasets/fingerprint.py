@@ -30,7 +30,7 @@ FRAME, HOP = 2_048, 64
 BANDS = 33
 LOWEST, HIGHEST = 300.0, 2_000.0
 SHARE = 1e-3  # of the strongest band's energy, below which a difference is taken for none
-QUIET = 1e-6  # frames with less than this share of the loudest frame's energy say nothing
+QUIET = 1e-6  # energy in a band (a sine at full scale has 2.6e5) below which a frame holds nothing but 16-bit rounding
 SECONDS = HOP / RATE  # a frame's
 
 # What must be alike: φ over an overlap of at least so many seconds.
@@ -39,6 +39,7 @@ FEWEST = 200  # ones in the overlap of each, fewer of which prove nothing (a ton
 
 POOL, STEP = 16, 8  # frames that are smoothed over, and from one smoothed frame to the next
 CANDIDATE = 0.35  # correlation of smoothed fingerprints from which a pair is looked at closely
+TRIES = 3  # lags that are tried for a pair
 _MEMORY = 1 << 26  # bytes for the correlations of a block of clips with another
 
 
@@ -84,7 +85,7 @@ def fingerprint(samples: np.ndarray, rate: int) -> Fingerprint:
     change = np.diff(energies, axis=0)
     strongest = energies.max(axis=1)[1:]
     bits = change[:, :-1] - change[:, 1:] > SHARE * strongest[:, None]
-    bits[strongest < QUIET * strongest.max(initial=1e-12)] = False
+    bits[strongest < QUIET] = False
     return Fingerprint(bits)
 
 
@@ -139,15 +140,23 @@ def matches(prints: list[Fingerprint], cancel: Cancel | None = None) -> Iterator
         for columns in blocks[number:]:
             pause(cancel)
             found = []
-            for a, b, lag in _candidates(rows, columns, smooth, energies):
-                first, second = min(a, b), max(a, b)
-                about = (lag if a < b else -lag) * STEP
-                phi, exact = compare(prints[first], prints[second], about, STEP)
-                overlap = min(len(prints[first].bits) - max(0, exact), len(prints[second].bits) + min(0, exact))
-                if alike(phi, overlap * SECONDS):
-                    found.append(Match(first, second, exact * SECONDS, phi))
+            for a, b, lags in _candidates(rows, columns, smooth, energies):
+                match = _closely(prints, a, b, lags)
+                if match:
+                    found.append(match)
             done += len(rows) * len(columns) / (2 if columns is rows else 1)
             yield min(1.0, done / total), found
+
+
+def _closely(prints: list[Fingerprint], a: int, b: int, lags: list[int]) -> Match | None:
+    first, second = min(a, b), max(a, b)
+    for lag in lags:
+        about = (lag if a < b else -lag) * STEP
+        phi, exact = compare(prints[first], prints[second], about, STEP)
+        overlap = min(len(prints[first].bits) - max(0, exact), len(prints[second].bits) + min(0, exact))
+        if alike(phi, overlap * SECONDS):
+            return Match(first, second, exact * SECONDS, phi)
+    return None
 
 
 def _blocks(order: list[int], smooth: list[np.ndarray]) -> Iterator[list[int]]:
@@ -167,8 +176,8 @@ def _blocks(order: list[int], smooth: list[np.ndarray]) -> Iterator[list[int]]:
 
 def _candidates(
     rows: list[int], columns: list[int], smooth: list[np.ndarray], energies: list[np.ndarray]
-) -> Iterator[tuple[int, int, int]]:
-    """Pairs whose smoothed fingerprints correlate, and the lag in smoothed frames at which they do most."""
+) -> Iterator[tuple[int, int, list[int]]]:
+    """Pairs whose smoothed fingerprints correlate, and the lags in smoothed frames at which they do most."""
     longest_row, longest_column = (max(len(smooth[n]) for n in block) for block in (rows, columns))
     length = next_fast_len(longest_row + longest_column, real=True)
     spectra_a, spectra_b = _spectra(rows, smooth, length), _spectra(columns, smooth, length)
@@ -183,9 +192,20 @@ def _candidates(
             if not len(lags):
                 continue
             score = correlations[lags % length, j] / _energy_in(ranges, energies[a], energies[b])
-            best = int(score.argmax())
-            if score[best] >= CANDIDATE:
-                yield a, b, int(lags[best])
+            if score.max() >= CANDIDATE:
+                yield a, b, _peaks(lags, score, ranges)
+
+
+def _peaks(lags: np.ndarray, score: np.ndarray, ranges: tuple[np.ndarray, ...]) -> list[int]:
+    """The lags that say most: a correlation over a longer overlap is less likely to be chance."""
+    weight = score * np.sqrt(ranges[1] - ranges[0])
+    found = []
+    for place in np.argsort(-np.where(score >= CANDIDATE, weight, -np.inf)):
+        if score[place] < CANDIDATE or len(found) == TRIES:
+            break
+        if all(abs(lags[place] - lag) > 2 for lag in found):
+            found.append(int(lags[place]))
+    return found
 
 
 def _spectra(block: list[int], smooth: list[np.ndarray], length: int) -> np.ndarray:
