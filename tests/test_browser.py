@@ -282,21 +282,21 @@ def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot
     assert collection.rows[first].decision == "", "pressed again, it is taken back"
     assert table.current_number == first
     panel.relabel.lineEdit().setText("FLUTE")
-    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
     assert (collection.rows[first].decision, collection.rows[first].record.label) == (RELABEL, "flute")
     table.choose(first)
     offered = []
     monkeypatch.setattr(panel, "_offer_labels", offered.append)
     panel.relabel.lineEdit().setText("string")
-    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "flute"
     assert offered == ["string"], "plucked or bowed? is asked"
     panel.relabel.lineEdit().setText("mall")
-    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "mallet"
     table.choose(first)
     panel.relabel.lineEdit().setText("hurdy-gurdy")
-    qtbot.keyClick(panel.relabel.lineEdit(), Qt.Key.Key_Return)
+    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "hurdy-gurdy", "the model need not know it"
     assert cell(bench, table.rows.place_of(first), "decision") == "→ hurdy-gurdy"
 
