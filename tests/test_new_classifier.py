@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from workbench import Bench
 
 from mirguard.clip import save_clip
@@ -22,11 +24,10 @@ from mirguard.workbench import workshop
 from mirguard.workbench.data_requests import CheckData
 from mirguard.workbench.dialogs.new_classifier import DATA, METHOD, RESULT, TRAINING
 from mirguard.workbench.model_names import free_name, name_trouble
-from mirguard.workbench.theme import colours as theme_colours
-from mirguard.workbench.theme import contrast
 from mirguard.workbench.views.confusion_table import ConfusionTable, cell_colours
 from mirguard.workbench.views.learning_curves import LOSS, VALIDATION, LearningCurves
 
+palettes = importlib.import_module("mirguard.workbench.theme.colours")  # the package has a function of that name
 CLASSES = ("bright", "dark", "noisy")
 
 
@@ -209,14 +210,30 @@ def test_escape_in_the_window_cancels_the_training_too(bench, folder, training, 
     assert training.saw_cancel
 
 
-def test_closing_the_wizard_ends_what_it_was_doing(bench, folder, training, unchecked):
+def test_closing_the_wizard_ends_what_it_was_doing(bench, folder, training, unchecked, monkeypatch):
     dialog = opened(bench, folder)
     to_method(dialog)
     dialog.next_button.click()
     bench.until(lambda: bench.window.learning.course.progress is not None)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Cancel)
     dialog.close()
+    assert dialog.isVisible()
+    assert bench.window.learning.course.training, "it was not meant"
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    dialog.close()
+    assert not dialog.isVisible()
     bench.until(lambda: training.saw_cancel and not bench.window.bench.engine.busy)
     assert bench.window.learning.course.source is None
+
+
+def test_closing_the_window_ends_a_training(bench, folder, training, unchecked):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.next_button.click()
+    bench.until(lambda: bench.window.learning.course.progress is not None)
+    bench.window.close()
+    assert training.saw_cancel
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("mirguard-")] == []
 
 
 def test_small_requests_and_attacks_are_served_during_a_training(bench, folder, training, unchecked, tmp_path, noise):
@@ -363,6 +380,23 @@ def test_every_method_has_a_form_that_says_whether_there_are_gradients(bench, fo
         assert ("no gradients" in dialog.method.gradients.text()) == (not method.gradients)
 
 
+def test_settings_of_fine_tuning_wait_for_it_and_an_absent_backbone_is_told(bench, folder, unchecked):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    absent = SimpleNamespace(name="musicnn-msd", state="to be fetched", how="It is downloaded at first use.")
+    dialog.set_models([absent])
+    dialog.method._choose("musicnn-msd")
+    assert "downloaded at first use" in dialog.method.absent.text()
+    rows = dialog.method.form.rows
+    assert not rows["epochs"].isEnabled()
+    rows["fine_tune"].box.click()
+    assert rows["epochs"].isEnabled()
+    assert dialog.method.settings == {"fine_tune": True}
+    dialog.method._choose("crnn")
+    assert dialog.method.absent.text() == ""
+    assert dialog.method.form.rows["epochs"].isEnabled()
+
+
 def test_a_value_left_open_is_automatic_until_it_is_set(bench, folder, unchecked):
     dialog = opened(bench, folder)
     to_method(dialog)
@@ -382,17 +416,17 @@ def test_a_value_left_open_is_automatic_until_it_is_set(bench, folder, unchecked
 # -- views -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_every_cell_of_the_confusion_matrix_can_be_read(bench, theme):
-    bench.window.set_theme(theme)
+@pytest.mark.parametrize("theme", [palettes.DARK, palettes.LIGHT], ids=["dark", "light"])
+def test_every_cell_of_the_confusion_matrix_can_be_read(theme):
+    before = palettes.colours()
+    palettes.use(theme)
     try:
-        assert theme_colours().name == theme
         for share in (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0):
             for right in (True, False):
                 ground, ink = cell_colours(share, right)
-                assert contrast(ground, ink) >= 4.5
+                assert palettes.contrast(ground, ink) >= 4.5
     finally:
-        bench.window.set_theme("dark")
+        palettes.use(before)
 
 
 def test_the_confusion_matrix_shows_counts_and_scrolls_when_it_is_large(qtbot):

@@ -113,8 +113,9 @@ class Deeds:
         window = self._window
         dialog = self._wizard
         if dialog is None or not isValid(dialog):
-            names = [info.name for info in window.document.models]
-            dialog = self._wizard = NewClassifierDialog(window.learning, list_methods(), names, window.settings, window)
+            dialog = self._wizard = NewClassifierDialog(
+                window.learning, list_methods(), window.document.models, window.settings, window
+            )
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.use_wanted.connect(window.modelling.choose)
             dialog.card_wanted.connect(self.model_card)
@@ -126,9 +127,9 @@ class Deeds:
             dialog.scan(source)
 
     def show_models(self) -> None:
-        """The wizard has to know which names are taken."""
+        """The wizard has to know which names are taken and what is here."""
         if self._wizard is not None and isValid(self._wizard):
-            self._wizard.set_taken([info.name for info in self._window.document.models])
+            self._wizard.set_models(self._window.document.models)
 
     def add_model(self) -> None:
         window = self._window

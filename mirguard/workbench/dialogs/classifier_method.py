@@ -34,6 +34,7 @@ KINDS = {
 }
 GRADIENTS = "Gives gradients: every attack can be used on it."
 NO_GRADIENTS = "Gives no gradients: only attacks that need none can be used on it directly."
+FINE_TUNE, OF_FINE_TUNING = "fine_tune", ("epochs", "learning_rate")
 SPLITS = ("train", "validation", "test")
 
 
@@ -43,10 +44,11 @@ class MethodPage(QWidget):
     divided = Signal(int, float)  # seed, share of the test
     changed = Signal()
 
-    def __init__(self, methods: Sequence[Any], taken: Sequence[str], parent: QWidget | None = None) -> None:
+    def __init__(self, methods: Sequence[Any], models: Sequence[Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._methods = {method.name: method for method in methods}
-        self.taken: tuple[str, ...] = tuple(taken)
+        self.taken: tuple[str, ...] = ()
+        self._absent: dict[str, str] = {}  # models that are not here, and what has to be done for them
         self._settings: dict[str, Any] = {}
         self._own_name = False
 
@@ -65,6 +67,7 @@ class MethodPage(QWidget):
         gradients.setSpacing(6)
         gradients.addWidget(self.sign, 0, Qt.AlignmentFlag.AlignTop)
         gradients.addWidget(self.gradients, 1)
+        self.absent = label("", "warning", wrap=True)
         self.form = ParameterForm()
         self.form.changed.connect(self._set)
         inner = Flow()
@@ -74,6 +77,7 @@ class MethodPage(QWidget):
         column.addWidget(self.title)
         column.addWidget(self.help)
         column.addLayout(gradients)
+        column.addWidget(self.absent)
         column.addSpacing(4)
         column.addWidget(self.form)
         column.addStretch(1)
@@ -124,6 +128,7 @@ class MethodPage(QWidget):
         layout.addLayout(right, 7)
         self.notices.setMaximumHeight(120)
         self.list.setMinimumWidth(200)
+        self.set_models(models)
         self._choose(next(iter(self._methods), None))
 
     def _fill(self, methods: Sequence[Any]) -> None:
@@ -173,9 +178,17 @@ class MethodPage(QWidget):
             self.name_field.setText(free_name(source, self.taken))
             self._show_name()
 
-    def set_taken(self, names: Sequence[str]) -> None:
-        self.taken = tuple(names)
+    def set_models(self, models: Sequence[Any]) -> None:
+        """The models there are: their names are taken; some a method builds on may have to be fetched first."""
+        self.taken = tuple(info.name for info in models)
+        self._absent = {info.name: info.how for info in models if info.state != "ready"}
         self._show_name()
+        self._show_absent()
+
+    def _show_absent(self) -> None:
+        how = self._absent.get(self.method.name, "") if self.method is not None else ""
+        self.absent.setText(f"The model it builds on is not here yet. {how}" if how else "")
+        self.absent.setVisible(bool(how))
 
     def show_course(self, course: Course) -> None:
         silently(self.seed, self.seed.setValue, course.seed)
@@ -207,6 +220,7 @@ class MethodPage(QWidget):
         self.gradients.setText(GRADIENTS if method.gradients else NO_GRADIENTS)
         self.sign.put("check" if method.gradients else "warning", "good" if method.gradients else "warning")
         self._show_settings()
+        self._show_absent()
         self.changed.emit()
 
     def _set(self, name: str, value: Any) -> None:
@@ -223,6 +237,10 @@ class MethodPage(QWidget):
         except UsageError:  # a default that cannot be had without data: shown as declared
             values = {p.name: self._settings.get(p.name, None if callable(p.default) else p.default) for p in declared}
         self.form.show_parameters(declared, self._settings, values)
+        if FINE_TUNE in values:  # what is about fine-tuning alone waits for it
+            for name in OF_FINE_TUNING:
+                if name in self.form.rows:
+                    self.form.rows[name].setEnabled(bool(values[FINE_TUNE]))
 
     def _named(self) -> None:
         self._own_name = bool(self.name)

@@ -107,7 +107,7 @@ class ModelCard(QDialog):
         self.close_button.clicked.connect(self.reject)
         self.use_button.clicked.connect(self._use)
         self.remove_button.clicked.connect(self._remove)
-        self.close_button.setFocus()
+        (self.close_button if self.use_button.isHidden() else self.use_button).setFocus()
         width = 620 if figures is None else 980
         self._size = QSize(width, min(640, max(300, inner.heightForWidth(width - 50) + 90)))
         self.resize(self._size)

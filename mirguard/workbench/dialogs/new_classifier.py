@@ -8,7 +8,16 @@ from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QDialog, QFileDialog, QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QMessageBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mirguard.workbench.control.learning import Course, Learning
 from mirguard.workbench.dialogs.classifier_data import DataPage
@@ -34,7 +43,7 @@ class NewClassifierDialog(QDialog):
         self,
         learning: Learning,
         methods: Sequence[Any],
-        taken: Sequence[str],
+        models: Sequence[Any],
         settings: Settings,
         parent: QWidget | None = None,
     ) -> None:
@@ -43,7 +52,7 @@ class NewClassifierDialog(QDialog):
         self._learning, self._settings = learning, settings
         self.steps = Steps(NAMES)
         self.data = DataPage()
-        self.method = MethodPage(methods, taken)
+        self.method = MethodPage(methods, models)
         self.training = TrainingPage()
         self.result = ResultPage()
         self.pages = QStackedWidget()
@@ -154,9 +163,9 @@ class NewClassifierDialog(QDialog):
         else:
             self._go(DATA)
 
-    def set_taken(self, names: Sequence[str]) -> None:
-        """The names of the models there are now."""
-        self.method.set_taken(names)
+    def set_models(self, models: Sequence[Any]) -> None:
+        """The models there are now: their names are taken, and some are yet to be fetched."""
+        self.method.set_models(models)
         self._show_buttons()
 
     # --- what is shown ---
@@ -239,8 +248,21 @@ class NewClassifierDialog(QDialog):
         super().done(result)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Closed by its frame: whatever it was doing ends."""
+        """Closed by its frame: whatever it was doing ends, a training only if that is meant."""
+        if self.isVisible() and self._course.training and not self._course.cancelling and not self._end_it():
+            event.ignore()
+            return
         self._tick.stop()
         self._learning.cancel()
         self._learning.forget_data()
         super().closeEvent(event)
+
+    def _end_it(self) -> bool:
+        answer = QMessageBox.question(
+            self,
+            "New classifier",
+            "A training is running. Stop it and close? Nothing of it is kept.",
+            QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel,
+            QMessageBox.StandardButton.Cancel,
+        )
+        return answer == QMessageBox.StandardButton.Yes

@@ -36,6 +36,8 @@ louder by the stated gain.</li>
 reference from a folder of clean music first.</li>
 <li><b>Export</b>. Every file is read again and classified; only that result counts.</li>
 </ol>
+<p><b>A classifier of your own</b>: Model ▸ New classifier from a folder trains one on sounds that you have labelled, says how
+good it is on clips that it never heard, and puts it into the model menu. Model ▸ Add a model takes one that you bring.</p>
 <p>A result is always that of the exported sound: clipped to full scale, rounded to the file's format and read again.
 SNR is 10·log<sub>10</sub>(Σx²/Σδ²) over all channels of the whole clip.</p>
 """
