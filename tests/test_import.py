@@ -338,9 +338,9 @@ def test_what_cannot_be_added_leaves_nothing(brought, tmp_path):
     with pytest.raises(FileError, match="labels need"):
         add_model(brought)
     (brought / "w.pt").unlink()
-    with pytest.raises(FileError, match="w.pt is not in"):
+    with pytest.raises(FileError, match=r"w\.pt is not in"):
         add_model(brought)
-    with pytest.raises(FileError, match="w.pt is not beside model.toml in m.zip"):
+    with pytest.raises(FileError, match=r"w\.pt is not beside model\.toml in m\.zip"):
         add_model(zipped(brought, tmp_path / "m.zip"))
     (tmp_path / "empty.zip").write_bytes(b"PK\x05\x06" + bytes(18))
     with pytest.raises(FileError, match=r"There is no model\.toml in empty\.zip"):
@@ -348,7 +348,7 @@ def test_what_cannot_be_added_leaves_nothing(brought, tmp_path):
     (tmp_path / "w.pt2").write_bytes(b"")
     with pytest.raises(FileError, match=r"needs a model\.toml beside it"):
         add_model(tmp_path / "w.pt2")
-    with pytest.raises(FileError, match="There is no .*nowhere"):
+    with pytest.raises(FileError, match=r"There is no .*nowhere"):
         add_model(tmp_path / "nowhere")
     (tmp_path / "text.txt").write_text("words")
     with pytest.raises(FileError, match=r"text\.txt is no zip archive"):

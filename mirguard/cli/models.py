@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mirguard.cli.terminal import show_json
+from mirguard.cli.training import add_train
 
 INDENT = 18  # columns for names
 WIDTH = 120
@@ -224,10 +225,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--replace", action="store_true", help="take the place of your model of that name")
     remove = action("remove", "Remove a model of your own, for good.", _remove)
     remove.add_argument("name", metavar="M", help="one of your models in 'mirguard models list'")
+    add_train(actions)
 
 
 def _models(options: argparse.Namespace) -> int:
     return options.run(options)
 
 
-COMMANDS = {"models": ("List, show, add and remove models.", _arguments, _models)}
+COMMANDS = {"models": ("List, show, add, remove and train models.", _arguments, _models)}

@@ -125,6 +125,8 @@ class Archive:
             raise self._refused(f"it lists {len(infos):,} files")
         if sum(info.file_size for info in infos) > LARGEST:
             raise self._refused(f"unpacked it would be larger than {LARGEST >> 30} GB")
+        if infos and min(info.header_offset for info in infos) != 0:
+            raise _damaged(self.what)  # an archive within what is left of another one
         found, folded, root = {}, set(), None
         for info in infos:
             name = info.filename
