@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mirguard.datasets.folder import artist_in, labelled_folder, unlabelled_folder
+from mirguard.datasets.folder import artist_in, labelled_folder, unlabelled_folder, write_table
 from mirguard.datasets.labelled import Item, LabelledSet, load_item
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
 
@@ -401,6 +401,20 @@ def test_any_table_gives_a_set_or_a_sentence(table):
         except MirguardError as error:
             outcomes.add(type(error))
     assert {LabelledSet, FileError} <= outcomes
+
+
+def test_a_set_that_is_written_is_read_back(table, tmp_path):
+    text = 'file,label,group,artist,split,start,seconds\nx/a.wav,rock,g,Nina,train,0.125,0.25\n"x/b, c.wav",jäzz,h,,test,,\n'
+    before = labelled_folder(table(text, "x/a.wav", "x/b, c.wav"))
+    path = write_table(before, tmp_path / "sounds" / "again.csv")
+    after = labelled_folder(path)
+    assert after.items == before.items and after.grouped_by == "given"
+    assert path.read_text(encoding="utf-8") == text
+    with pytest.raises(UsageError, match="above all its sounds"):
+        write_table(before, tmp_path / "other" / "again.csv")
+    with pytest.raises(FileError, match="cannot be written"):
+        write_table(before, tmp_path / "sounds" / ("n" * 300))
+    assert {path.name for path in (tmp_path / "sounds").iterdir()} == {"x", "labels.csv", "again.csv"}
 
 
 # -- Parts of files, jobs, and folders without labels ------------------------------------------------------------------

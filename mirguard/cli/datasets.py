@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,39 +94,59 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from mirguard.datasets.folder import write_table
     from mirguard.datasets.leakage import check_leakage, join_duplicates
     from mirguard.datasets.splits import split
 
     fractions = {"seed": options.seed, "test": options.test, "validation": options.validation}
     with _Told() as told:
         loaded = _load(options, told)
-        given = loaded.is_split
+        if options.resplit:
+            loaded = loaded.without_splits()
         dataset = split(loaded, **fractions)
         leakage = check_leakage(dataset, told)
-    joined = join_duplicates(loaded, leakage)
+    how = "given" if loaded.is_split else f"by {_kind(dataset)}"
+    written = None
+    if options.table:
+        kept_together = loaded if loaded.is_split else split(join_duplicates(loaded, leakage), **fractions)
+        written = write_table(kept_together, options.table)
     if options.json:
         show_json(
             {
                 **_about(dataset),
-                "split": "given" if given else f"by {_kind(dataset)}",
+                "split": how,
                 "checked": leakage.checked,
                 "leaks": leakage.leaks,
                 "duplicates": [_duplicate(pair) for pair in leakage.duplicates],
                 "straddling_groups": leakage.straddling,
                 "straddling_artists": leakage.artists,
                 "unreadable": leakage.unreadable,
-                "silent": [item.name for item in leakage.silent],
+                "silent": [str(item.path) for item in leakage.silent],
                 "sentences": leakage.sentences,
+                "table": written and str(written),
             }
         )
     else:
-        how = "as given" if given else f"by {_kind(dataset)} with seed {options.seed}"
-        print(f"{dataset.name}: {_many(len(dataset.items), 'sound')}, {_groups(dataset)}, split {how}")
+        seeded = "as given" if how == "given" else f"{how} with seed {options.seed}"
+        print(f"{dataset.name}: {_many(len(dataset.items), 'sound')}, {_groups(dataset)}, split {seeded}")
         _print_counts(dataset)
         for sentence in leakage.sentences:
             print(sentence)
-        _print_sentences(replace(dataset, warnings=joined.warnings if not given else dataset.warnings))
+        _print_sentences(dataset)
+        if written:
+            print(
+                f"{written} has this split, with repeated recordings kept together; train on it in place of the folder."
+            )
+        elif leakage.duplicates:
+            print(_advice(loaded.is_split))
     return 1 if options.strict and leakage.leaks else 0
+
+
+def _advice(given: bool) -> str:
+    return (
+        f"With {'--resplit and ' if given else ''}--table FILE.csv a table is written whose split keeps repeated recordings "
+        "together."
+    )
 
 
 def _about(dataset: LabelledSet) -> dict[str, Any]:
@@ -309,6 +328,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--seed", type=int, default=0, help="of the split, where none is given (default 0)")
     check.add_argument("--test", type=float, default=0.2, metavar="P", help="fraction to test on (default 0.2)")
     check.add_argument("--validation", type=float, default=0.1, metavar="P", help="fraction to validate (default 0.1)")
+    check.add_argument("--resplit", action="store_true", help="forget the split that is given and make one")
+    check.add_argument(
+        "--table",
+        metavar="FILE.csv",
+        help="write the sounds with a split that keeps repeated recordings together, as a table to train on",
+    )
     check.add_argument("--strict", action="store_true", help="leave with status 1 where something leaks")
     download = action("download", "Fetch a published collection with mirdata", _download)
     validate = action("validate", "Compare a published collection with its checksums", _validate)

@@ -94,6 +94,37 @@ def unlabelled_folder(path: str | os.PathLike) -> tuple[Path, ...]:
     return tuple(file for file in _files(path) if file.suffix.lower() in SOUNDS)
 
 
+def write_table(dataset: LabelledSet, path: str | os.PathLike) -> Path:
+    """The dataset as a table that `labelled_folder` reads back: labels, groups, artists, parts of files, and the split.
+
+    All sounds must lie below the table's folder, since a table names nothing outside it: UsageError says so. FileError
+    where it cannot be written.
+    """
+    path = Path(os.path.expanduser(path)).absolute()
+    columns = ("file", "label", "group", "artist", "split", "start", "seconds")
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    for item in dataset.items:
+        file = item.path.absolute()
+        if not file.is_relative_to(path.parent):
+            raise UsageError(
+                f"{file} does not lie below {path.parent}; write the table into a folder above all its sounds."
+            )
+        times = ("" if time is None else repr(time) for time in (item.start, item.seconds))
+        row = (file.relative_to(path.parent).as_posix(), item.label, item.group, item.artist, item.split, *times)
+        table.writerow(row)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="", errors="surrogateescape")
+        temporary.replace(path)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
 # -- What stays together -----------------------------------------------------------------------------------------------
 
 

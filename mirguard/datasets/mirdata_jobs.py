@@ -18,6 +18,7 @@ from mirguard.datasets.labelled import Cancel, LabelledSet, Progress, pause, som
 from mirguard.datasets.mirdata_sets import KnownSet, find_known, known_set
 from mirguard.errors import FileError, MirguardError
 
+_DONE = {"download": "downloaded", "validate": "validated"}
 _CHECKOUT = Path(__file__).resolve().parents[2]  # or the folder of installed packages
 
 
@@ -93,7 +94,7 @@ def _run(action: str, known: KnownSet, place: Path, progress: Progress | None, c
     title = known.title.partition(":")[0]
     if importlib.util.find_spec("mirdata") is None:
         raise MirguardError(
-            f"{title} cannot be {action}d without mirdata: pip install 'mirguard[data]', or get its files from elsewhere "
+            f"{title} cannot be {_DONE[action]} without mirdata: pip install 'mirguard[data]', or get its files from elsewhere "
             f"and put them into {place}."
         )
     command = [sys.executable, "-W", "ignore", "-m", "mirguard.datasets.mirdata_worker"]
@@ -120,7 +121,9 @@ def _run(action: str, known: KnownSet, place: Path, progress: Progress | None, c
                 except queue.Empty:
                     continue
                 if line is None:
-                    raise MirguardError(f"{title} could not be {action}d: mirdata ended without a word; try again.")
+                    raise MirguardError(
+                        f"{title} could not be {_DONE[action]}: mirdata ended without a word; try again."
+                    )
                 said = json.loads(line)
                 if "error" in said:
                     raise MirguardError(_failed(action, known, place, said["error"]))

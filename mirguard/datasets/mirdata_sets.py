@@ -62,7 +62,7 @@ _SETS = {
             _BY_MIRDATA.format("gtzan", "about 1.2 GB")
             + "; its first home often does not answer, and a copy from elsewhere (folders blues ... rock) serves as well.",
             "gtzan_genre",
-            ("gtzan_genre/genres.tar.gz",),
+            ("gtzan_genre/genres.tar.gz", "annot.zip"),
         ),
         KnownSet(
             "irmas",
