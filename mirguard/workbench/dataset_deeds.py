@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from mirguard.workbench.bench import WARNING
 from mirguard.workbench.collection import LABELLED, REVIEW
@@ -114,8 +114,10 @@ def wire_browser(window: Window, deeds: DatasetDeeds) -> None:
         document.watch(topic, panel.show_figures)
 
     def hidden(visible: bool) -> None:
-        # Behind another tab: what is played is the clip on screen again.
+        # Behind another tab: what is played is the clip on screen again, and keys are the window's.
         if not visible:
             browsing.end_audition()
+            if panel.isAncestorOf(QApplication.focusWidget() or window):
+                window.spectrograms.stack.setFocus()
 
     window.docks["browser"].visibilityChanged.connect(hidden)

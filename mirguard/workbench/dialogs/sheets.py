@@ -38,6 +38,14 @@ reference from a folder of clean music first.</li>
 </ol>
 <p><b>A classifier of your own</b>: Model ▸ New classifier from a folder trains one on sounds that you have labelled, says how
 good it is on clips that it never heard, and puts it into the model menu. Model ▸ Add a model takes one that you bring.</p>
+<h3>From a folder to what is wrong in it</h3>
+<ol>
+<li><b>Open a dataset</b> (Ctrl+D): a folder with one sub-folder for each class. Every clip is heard, and what the model
+mistakes comes first; the confusion matrix leads to the clips of each cell.</li>
+<li>Or open a folder of unknown clips as a <b>review queue</b> (Ctrl+Shift+D): what the detector flags comes first. Listen with
+Space, decide with A, S, D or R; your decisions are kept and can be exported.</li>
+<li>Return <b>sends a clip to the designer</b>.</li>
+</ol>
 <p>A result is always that of the exported sound: clipped to full scale, rounded to the file's format and read again.
 SNR is 10·log<sub>10</sub>(Σx²/Σδ²) over all channels of the whole clip.</p>
 """
