@@ -414,6 +414,8 @@ def test_a_set_that_is_written_is_read_back(table, tmp_path):
         write_table(before, tmp_path / "other" / "again.csv")
     with pytest.raises(FileError, match="cannot be written"):
         write_table(before, tmp_path / "sounds" / ("n" * 300))
+    with pytest.raises(FileError, match="x cannot be written"):
+        write_table(before, tmp_path / "sounds" / "x")
     assert {path.name for path in (tmp_path / "sounds").iterdir()} == {"x", "labels.csv", "again.csv"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -121,7 +122,8 @@ def write_table(dataset: LabelledSet, path: str | os.PathLike) -> Path:
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the reason why it could not be written is told already
+            temporary.unlink(missing_ok=True)
     return path
 
 
