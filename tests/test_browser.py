@@ -390,6 +390,38 @@ def test_space_plays_a_row_and_gives_the_clip_on_screen_back(bench, labelled, qu
     assert table.rows.played is None
 
 
+def test_a_result_that_comes_while_another_sound_plays_is_there_afterwards(bench, queue):
+    """The player holds another clip of another length: nothing of the clip on screen may be put beside it."""
+    bench.start()
+    entry = bench.load(queue / "noise.wav")
+    bench.document.change_design(held="snr", level=10.0)
+    listening, window = bench.window.listening, bench.window
+    bench.run()
+    listening.select("adversarial")
+    opened(bench, longer_sound(queue), REVIEW)
+    window.browser.do("row-play")
+    bench.until(lambda: listening.auditioning)
+    assert listening.names == ("original",)
+    window.attacking.run()
+    bench.until(lambda: bench.document.run is None)
+    listening.end_audition()
+    assert listening.heard is entry.outcome.clip.samples
+    assert listening.player.selected == "adversarial"
+    assert listening.player.duration == pytest.approx(entry.clip.duration)
+    assert bench.sentences("error") == []
+
+
+def longer_sound(queue: Path) -> Path:
+    """A folder with one longer sound."""
+    from mirguard.clip import load_clip
+
+    folder = queue.parent / "longer"
+    folder.mkdir()
+    clip = load_clip(queue / "noise.wav")
+    save_clip(type(clip)(clip.samples.repeat(20, axis=1), clip.sample_rate), folder / "long.wav")
+    return folder
+
+
 def test_moving_on_while_a_row_plays_plays_the_next_one_to_its_end(bench, queue, qtbot):
     bench.start()
     opened(bench, queue, REVIEW)
@@ -418,6 +450,10 @@ def test_return_sends_to_the_designer_and_shows_it(bench, labelled, qtbot):
     assert bench.document.current.clip.source == collection.rows[table.current_number].item.path
     bench.until(lambda: not window.docks["spectrograms"].visibleRegion().isEmpty())
     assert "spectrograms" in {name for name, dock in window.docks.items() if not dock.visibleRegion().isEmpty()}
+    bench.until(lambda: QApplication.focusWidget() is window.spectrograms.stack)
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Space)
+    bench.until(lambda: window.listening.player.playing)
+    assert not window.listening.auditioning, "keys are no longer the table's"
     window.browser.do("row-send")
     assert len(bench.document.entries) == 1, "it is there already"
 
