@@ -76,6 +76,7 @@ class Architecture:
 
 LOG_MEL = {"kind": "log-mel", "n_fft": 1024, "hop": 320, "n_mels": 64, "fmin": 30.0}
 MAGNITUDE = {"kind": "magnitude", "n_fft": 1024, "hop": 512}
+LONG_FRAMES = {"kind": "magnitude", "n_fft": 2048, "hop": 1024}
 _NETWORKS = "mirguard.models.networks"
 
 _ALL = (
@@ -92,9 +93,9 @@ _ALL = (
         "Magnitude MLP with voting",
         "Hears single frames of the magnitude spectrum, which vote (Kereliuk et al. 2015): spectra, but no rhythm and no envelope.",
         f"{_NETWORKS}.magnitude_mlp:MagnitudeMlp",
-        MAGNITUDE,
+        LONG_FRAMES,
         {"hidden": "hidden"},
-        recipe={"learning_rate": 2e-3},
+        recipe={"learning_rate": 3e-3},
     ),
     Architecture(
         "magnitude-cnn",

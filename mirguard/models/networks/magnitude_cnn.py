@@ -3,8 +3,8 @@
 "Deep Learning and Music Adversaries", IEEE Transactions on Multimedia 17(11), 2015 (arXiv 1507.04761): a first layer of kernels
 that are few frames and hundreds of bins large, so that each spans whole spectra of sounds; pooling 4 × 4 by steps of 2; a second
 convolution 8 × 8, pooled in the same way; fifty rectified units. Here the first layer moves on by several bins at a time and has
-fewer channels, pooling is by the mean, batches are normalised, and the hidden layer sees the mean and the maximum over time, so
-that any number of frames fits.
+fewer channels, the level is taken off, batches are normalised, pooling is by the mean, and the hidden layer sees the mean and the
+maximum over time, so that any number of frames fits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mirguard.models.networks.level import without_level
 from mirguard.models.networks.settings import width, widths
 
 BINS = 513
@@ -61,6 +62,6 @@ class MagnitudeCnn(nn.Module):
         self.out = nn.Linear(hidden, labels)
 
     def forward(self, representation: torch.Tensor) -> torch.Tensor:
-        x = self.norm(representation.transpose(1, 2)).transpose(1, 2)[:, None]
+        x = self.norm(without_level(representation).transpose(1, 2)).transpose(1, 2)[:, None]
         x = self.second(self.first(x))
         return self.out(self.hidden(torch.cat([x.mean(2), x.amax(2)], 1).flatten(1)))

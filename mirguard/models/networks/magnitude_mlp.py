@@ -3,7 +3,8 @@
 "Deep Learning and Music Adversaries", IEEE Transactions on Multimedia 17(11), 2015 (arXiv 1507.04761): every frame of the
 magnitude spectrogram, standardised bin by bin, goes through three layers of rectified linear units, and the file is given to the
 class with the largest sum of the frames' posteriors. No frame knows of another, so the network hears spectra and no rhythm or
-envelope. Added here: batch normalisation, which takes the place of the paper's standardisation by the training set.
+envelope. Added here: the level of the window is taken off, and batch normalisation takes the place of the paper's
+standardisation by the training set.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from mirguard.errors import UsageError
+from mirguard.models.networks.level import without_level
 from mirguard.models.networks.settings import width, widths
 
-BINS = 513
-HIDDEN = (256, 256, 256)
+BINS = 1025
+HIDDEN = (192, 192, 192)
 VOTES = ("posteriors", "logits")
 
 
@@ -59,7 +61,7 @@ class MagnitudeMlp(nn.Module):
 
     def forward(self, representation: torch.Tensor) -> torch.Tensor:
         batch, frames, bins = representation.shape
-        x = self.frames(self.norm(representation.reshape(-1, bins)))
+        x = self.frames(self.norm(without_level(representation).reshape(-1, bins)))
         mean = self.hidden(x.view(batch, frames, -1).mean(1))
         if self.voting == "logits":
             return self.out(mean)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mirguard.models.front_end import hz_to_mel, mel_to_hz
+from mirguard.models.networks.level import without_level
 from mirguard.models.networks.settings import width, widths
 
 CHANNELS = (64, 96, 96, 96)
@@ -43,8 +44,8 @@ class Block(nn.Module):
 class RawCnn(nn.Module):
     """`(batch, samples)` in ±1 -> logits `(batch, labels)`. `channels` are the pairs of filters and then one a block.
 
-    The outputs y, y' of a pair become log10(1 + gain · (y² + y'²)), which is smooth at silence; y is scaled so that the kernels
-    have values around 1, since a step of the optimiser is as large for small weights as for large ones.
+    The outputs y, y' of a pair become log10(1 + gain · (y² + y'²)), which is smooth at silence, less the mean of the window. They
+    are scaled so that the kernels have values around 1, since a step of the optimiser is as large for small weights as for others.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class RawCnn(nn.Module):
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         power = self.first(waveform[:, None]).square().unflatten(1, (2, -1)).sum(1)
-        x = self.blocks(self.norm(torch.log10(1 + self.gain * power)))
+        x = self.blocks(self.norm(without_level(torch.log10(1 + self.gain * power))))
         return self.out(self.hidden(torch.cat([x.mean(2), x.amax(2)], 1)))
 
 
