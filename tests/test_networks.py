@@ -240,9 +240,18 @@ def test_frames_vote_by_posteriors_or_by_logits():
     by_logits, by_posteriors = (_built("magnitude-mlp", voting=voting) for voting in ("logits", "posteriors"))
     by_posteriors.load_state_dict(by_logits.state_dict())
     frames = make_front_end(MAGNITUDE, RATE)(_sound(1))
+    frames -= frames.mean(2, keepdim=True)  # all of one level, which is taken off
     single = torch.cat([by_logits(frames[:, [n]]) for n in range(frames.shape[1])])  # one frame: both say the same
     torch.testing.assert_close(by_logits(frames)[0], single.mean(0), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(by_posteriors(frames)[0].exp(), single.softmax(-1).mean(0), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["magnitude-mlp", "magnitude-cnn"])
+def test_how_loud_a_sound_is_tells_them_nothing(name):
+    network, heard = _built(name), make_front_end(MAGNITUDE, RATE)(_sound(3))
+    with torch.no_grad():
+        torch.testing.assert_close(network(heard + 1.5), network(heard), atol=1e-4, rtol=1e-4)
+        assert (network(heard * 1.5) - network(heard)).abs().max() > 1e-2
 
 
 # -- Files ---------------------------------------------------------------------------------------------------------------
