@@ -141,8 +141,10 @@ def test_a_folder_that_may_not_be_read(sounds, monkeypatch):
         return listed(self)
 
     monkeypatch.setattr(Path, "iterdir", refusing)
+    dataset = labelled_folder(root)
+    assert dataset.labels == ("a",) and dataset.skipped == ("The folder b cannot be read: Permission denied.",)
     with pytest.raises(FileError, match=r"b cannot be read: Permission denied\."):
-        labelled_folder(root)
+        labelled_folder(root / "b")
 
 
 def test_names_in_an_old_encoding(sounds):
@@ -340,6 +342,13 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_goes_on(table, row, sen
     dataset = labelled_folder(path)
     assert [item.name for item in dataset.items] == ["good.wav", "last.wav"]
     assert len(dataset.skipped) == 1 and sentence in dataset.skipped[0]
+
+
+def test_a_card_beside_the_table_gives_the_licence(table):
+    path = table("file,label\na.wav,x\n", "a.wav")
+    for card, licence in (('{"licence": "CC0-1.0"}', "CC0-1.0"), ("[1", ""), ("[1]", ""), ('{"licence": 7}', "")):
+        (path.parent / "dataset.json").write_text(card)
+        assert labelled_folder(path).licence == licence
 
 
 def test_a_row_given_twice_counts_once(table):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -241,7 +242,7 @@ def _read_classes(
             progress(f"Looking through {sub.name}", number / len(classes))
         label = _tidy(os.fsencode(sub.name).decode("utf-8", "replace"))
         before = len(items)
-        for file in _files(sub):
+        for file in _files(sub, skipped):
             pause(cancel)
             usable, why = _usable(file, file.relative_to(folder).as_posix())
             if why:
@@ -288,8 +289,11 @@ def _directly_in(folder: Path) -> list[Path]:
     return sorted((file for file in folder.iterdir() if file.is_file() and not _hidden(file.name)), key=_by_name)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a folder in order of name, hidden ones left out; links are followed, but no folder is seen twice."""
+def _files(folder: Path, refused: list[str] | None = None) -> Iterator[Path]:
+    """All files below a folder in order of name, hidden ones left out; links are followed, but no folder is seen twice.
+
+    A folder that cannot be read is an error, or a sentence more in `refused`.
+    """
     seen = set()
 
     def below(place: Path) -> Iterator[Path]:
@@ -297,7 +301,14 @@ def _files(folder: Path) -> Iterator[Path]:
         if real in seen:
             return
         seen.add(real)
-        for entry in sorted(place.iterdir(), key=_by_name):
+        try:
+            entries = sorted(place.iterdir(), key=_by_name)
+        except OSError as error:
+            if refused is None:
+                raise
+            refused.append(f"The folder {place.relative_to(folder.parent)} cannot be read: {error.strerror}.")
+            return
+        for entry in entries:
             if _hidden(entry.name):
                 continue
             if entry.is_dir():
@@ -396,7 +407,21 @@ def _read_table(
     labels = tuple(sorted({item.label for item in items}))
     name = folder.resolve().name if table.name.lower() in TABLES else table.stem
     source = str(table.resolve())
-    return _checked(LabelledSet(name, source, labels, tuple(items), kind, tuple(skipped), tuple(warnings)))
+    licence, citation = _card(folder)
+    return _checked(
+        LabelledSet(name, source, labels, tuple(items), kind, tuple(skipped), tuple(warnings), licence, citation)
+    )
+
+
+def _card(folder: Path) -> tuple[str, str]:
+    """Licence and citation, where a dataset.json beside the table says them (that of the toy dataset does)."""
+    try:
+        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return "", ""
+    said = (about.get(key) for key in ("licence", "citation")) if isinstance(about, dict) else ("", "")
+    licence, citation = (_tidy(text) if isinstance(text, str) else "" for text in said)
+    return licence, citation
 
 
 def _kind(columns: dict[str, str]) -> str:
