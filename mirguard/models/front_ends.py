@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -98,6 +99,8 @@ def make_front_end(representation: str | Mapping[str, Any], sample_rate: int, wi
         )
     for key, value in settings.items():
         checks[key](key, value)
+    if settings.get("n_fft", 0) * settings.get("n_mels", 0) > 2 * MOST_CELLS:
+        raise UsageError("The representation's n_mels is too large for its n_fft.")
     if window is not None:
         _fits(kind, settings, window)
     return make(sample_rate, **settings)
@@ -135,10 +138,9 @@ _KINDS: dict[str, tuple[Callable[..., nn.Module], dict[str, Callable[[str, Any],
 
 
 def _fits(kind: str, settings: Mapping[str, Any], window: int) -> None:
-    n_fft = settings.get("n_fft", 512 if kind == "log-mel" else 1024)
-    hop = settings.get("hop", 256 if kind == "log-mel" else 512)
-    pad = settings.get("pad", "reflect")
-    shortest = {"reflect": n_fft // 2 + 1, "none": n_fft}.get(pad, 1)
+    given = {key: parameter.default for key, parameter in signature(_KINDS[kind][0]).parameters.items()} | settings
+    n_fft, hop = given["n_fft"], given["hop"]
+    shortest = {"reflect": n_fft // 2 + 1, "none": n_fft}.get(given["pad"], 1)
     if window < shortest:
         raise UsageError(
             f"A window of {window} samples is too short for the {kind} representation: with n_fft {n_fft} it needs {shortest}."
