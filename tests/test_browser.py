@@ -618,6 +618,20 @@ def test_letters_in_the_search_field_are_letters_and_keys_in_the_table_are_its_o
     assert collection.counts().decided == 0
 
 
+def test_keys_that_move_through_time_move_through_the_table(bench, labelled, queue, qtbot):
+    bench.start()
+    bench.load(queue / "noise.wav")
+    opened(bench, labelled, LABELLED)
+    window, table = bench.window, bench.window.browser.table
+    window.activateWindow()
+    table.setFocus()
+    last = table.rows.rowCount() - 1
+    for key, row in (("End", last), ("Home", 0), ("PageDown", last), ("PageUp", 0)):
+        qtbot.keyClick(table, getattr(Qt.Key, f"Key_{key}"))
+        assert table.currentIndex().row() == row
+    assert window.listening.player.position == 0.0
+
+
 def test_keys_of_the_table_are_named_once_and_its_menu_has_them_all(bench, queue):
     bench.start()
     opened(bench, queue, REVIEW)

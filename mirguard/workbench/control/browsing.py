@@ -16,7 +16,7 @@ from mirguard.clip import Clip
 from mirguard.datasets.labelled import LabelledSet
 from mirguard.errors import MirguardError
 from mirguard.workbench.bench import NOTE, WARNING, Bench
-from mirguard.workbench.collection import LABELLED, REVIEW, WAITING, Collection, plain
+from mirguard.workbench.collection import LABELLED, Collection, plain
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.lanes import Answer
@@ -418,12 +418,3 @@ class Browsing(QObject):
         own = () if self.collection is None else self.collection.labels
         chosen = {plain(label): label for label in reversed((*own, *(model.labels if model else ())))}
         return tuple(reversed(chosen.values()))
-
-    @property
-    def reviewing(self) -> bool:
-        return self.collection is not None and self.collection.mode == REVIEW
-
-    @property
-    def waiting(self) -> bool:
-        """Whether rows are still to be heard."""
-        return self.collection is not None and any(row.state == WAITING for row in self.collection.rows)

@@ -81,6 +81,10 @@ ORDER_WORDS = {
     AS_LISTED: "As listed",
 }
 LARGEST_FIRST = ("confidence", "score")
+FIGURES_HELP = (
+    "Wilson's interval takes clips as independent of each other; clips of one artist or one track are not, so that it is "
+    "then too narrow. The order in which clips are heard is random, so that early figures are fair."
+)
 EMPTY = (
     "Open labelled sounds, a folder with one sub-folder for each class or a CSV with the columns file and label, "
     "to see what the model mistakes for what.\n\n"
@@ -256,6 +260,7 @@ class BrowserPanel(QWidget):
 
     def _make_summary(self) -> QHBoxLayout:
         self.summary = label("", wrap=True)
+        named(self.summary, "Figures of the dataset", FIGURES_HELP)
         self.shown = label("", "muted")
         self.clear_button = QToolButton()
         self.clear_button.setText("Show all")
@@ -489,7 +494,8 @@ class BrowserPanel(QWidget):
                 f"None of its classes is among the labels of {model.title}, so no clip counts as right or wrong."
             )
         if facts is not None and facts.trouble:
-            notes.append(f"No flags: {facts.trouble}")
+            remedy = "" if facts.clean_scores else " Build one in the Detector panel."
+            notes.append(f"Nothing is flagged: {facts.trouble[:1].lower()}{facts.trouble[1:]}{remedy}")
         self.note.setText(" ".join(notes))
         self.note.setVisible(bool(notes))
         self.export_button.setEnabled(any(row.record is not None for row in collection.rows))

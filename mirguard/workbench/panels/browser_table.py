@@ -64,6 +64,8 @@ DECISION_ICONS = {
     UNSURE: ("help", "warning"),
     RELABEL: ("tag", "accent"),
 }
+# Of the window these move through time.
+MOVES = (Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 ICON_SIZE, GAP, PAD = 14, 5, 8
 
 
@@ -338,9 +340,10 @@ class RowsTable(QTableView):
         if self._own_widths:
             return
         width = self.fontMetrics().horizontalAdvance
+        arrow = 14 if self.viewport().width() > 560 else 0  # room for the sign of the sorting
         fixed = {
-            "confidence": width("Confidence") + 24,
-            "score": width("Detector") + 32,
+            "confidence": width("Confidence") + 24 + arrow,
+            "score": width("Detector") + 32 + arrow,
             "split": width("validation") + 18,
             "decision": width("adversarial") + 36,
         }
@@ -431,7 +434,7 @@ class RowsTable(QTableView):
         return self._keys.get(modifiers.value | event.key()) if event.key() else None
 
     def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ShortcutOverride and self._deed(event):
+        if event.type() == QEvent.Type.ShortcutOverride and (self._deed(event) or event.key() in MOVES):
             event.accept()
             return True
         return super().event(event)
@@ -442,6 +445,9 @@ class RowsTable(QTableView):
             self.asked.emit(name)
             return
         self.touched.emit()
+        if event.key() in (Qt.Key.Key_Home, Qt.Key.Key_End) and not event.modifiers() and self.rows.order:
+            self.choose(self.rows.order[0 if event.key() == Qt.Key.Key_Home else -1])
+            return
         super().keyPressEvent(event)
 
     def mousePressEvent(self, event) -> None:
