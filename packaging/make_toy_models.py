@@ -98,14 +98,14 @@ PLANS = {
             "Toy instruments, magnitude CNN",
             "Tall convolutions on the magnitude spectrum tell ten synthetic instruments apart (Kereliuk et al. 2015); "
             + WARNING,
-            {"epochs": 10, "batch": 16},
+            {"epochs": 10},
         ),
         Plan(
             "toy-raw-cnn",
             "raw-cnn",
             "Toy instruments, raw-waveform CNN",
             "Hears the samples themselves, no spectrogram, and tells ten synthetic instruments apart; " + WARNING,
-            {"epochs": 12, "batch": 16, "learning_rate": 3e-3},
+            {"epochs": 12},
             splits=("train", "train-b"),  # what front ends are given, it needs to hear more to learn
         ),
         Plan(
@@ -113,7 +113,7 @@ PLANS = {
             "crnn",
             "Toy instruments, CRNN",
             "Convolutions and recurrent units tell ten synthetic instruments apart; " + WARNING,
-            {"epochs": 12, "batch": 16},
+            {"epochs": 12},
         ),
     )
 }

@@ -35,18 +35,13 @@ class Architecture:
     heard: str | Mapping[str, Any]
     taps: Mapping[str, str]
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of the network, where they are not its defaults
+    channels_last: bool = False  # runs its two-dimensional convolutions up to twice as fast on a CPU
     sample_rate: int = SAMPLE_RATE
     window_seconds: float = 2.0
 
     def representation(self, sample_rate: int = SAMPLE_RATE) -> str | dict[str, Any]:
-        """What the network hears at that rate; bands above half of it are left out."""
-        if isinstance(self.heard, str):
-            return self.heard
-        table = dict(self.heard)
-        if table.get("fmax", 0) > sample_rate / 2:
-            del table["fmax"]
-        return table
+        """What the network hears, as a model.toml keeps it: the same table for any rate."""
+        return self.heard if isinstance(self.heard, str) else dict(self.heard)
 
     def window(self, sample_rate: int = SAMPLE_RATE) -> int:
         """Samples in one window."""
@@ -63,15 +58,10 @@ class Architecture:
         for key in settings or {}:
             if key not in known:
                 raise UsageError(f"The network {self.name} has no setting {key!r}; it has {', '.join(known)}.")
-        built = network(labels, **{**self.settings, **(settings or {})})
+        built = network(labels, **(settings or {}))
         import torch
 
-        # Where there are two-dimensional convolutions, channels last run up to twice as fast on a CPU.
         return built.to(memory_format=torch.channels_last) if self.channels_last else built
-
-    @property
-    def channels_last(self) -> bool:
-        return self.name in ("log-mel-cnn", "magnitude-cnn", "crnn")
 
 
 LOG_MEL = {"kind": "log-mel", "n_fft": 1024, "hop": 320, "n_mels": 64, "fmin": 30.0}
@@ -87,6 +77,7 @@ _ALL = (
         f"{_NETWORKS}.log_mel_cnn:LogMelCnn",
         LOG_MEL,
         {"block-3": "blocks.2", "block-4": "blocks.3", "hidden": "hidden"},
+        channels_last=True,
     ),
     Architecture(
         "magnitude-mlp",
@@ -104,6 +95,8 @@ _ALL = (
         f"{_NETWORKS}.magnitude_cnn:MagnitudeCnn",
         MAGNITUDE,
         {"spectra": "first", "patterns": "second", "hidden": "hidden"},
+        recipe={"batch": 16},
+        channels_last=True,
     ),
     Architecture(
         "raw-cnn",
@@ -112,6 +105,7 @@ _ALL = (
         f"{_NETWORKS}.raw_cnn:RawCnn",
         WAVEFORM,
         {"block-2": "blocks.1", "block-3": "blocks.2", "hidden": "hidden"},
+        recipe={"batch": 16, "learning_rate": 3e-3},
     ),
     Architecture(
         "crnn",
@@ -120,6 +114,8 @@ _ALL = (
         f"{_NETWORKS}.crnn:Crnn",
         LOG_MEL,
         {"convolutions": "blocks", "hidden": "hidden"},
+        recipe={"batch": 16},
+        channels_last=True,
     ),
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ from mirguard.errors import FileError, UsageError
 from mirguard.models.architectures import find_architecture
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL
+from mirguard.models.file_hash import file_hash
 from mirguard.models.front_ends import make_front_end
 from mirguard.models.model_file import ModelFile
 
@@ -105,7 +104,7 @@ def load(file: ModelFile) -> TorchClassifier:
     except UsageError as error:
         raise FileError(f"{file.name}: {error}") from error
     # Of the files, not of tensors: the mel filters are computed here, and another processor may round them otherwise.
-    classifier.hash = _hash(file)
+    classifier.hash = file_hash(file)
     _try(classifier)
     return classifier
 
@@ -154,17 +153,6 @@ def _try(classifier: TorchClassifier) -> None:
         ) from error
     if tuple(logits.shape) != (1, len(classifier.labels)) or not torch.isfinite(logits).all():
         raise FileError(f"{classifier.name}: its network gives no finite logits for quiet noise.")
-
-
-def _hash(file: ModelFile) -> str:
-    deciding = {
-        key: value
-        for key, value in file.document().items()
-        if key in ("sample_rate", "window", "task", "labels", "representation", "output", "network")
-    }
-    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
-    digest.update(file.weights_path.read_bytes())
-    return digest.hexdigest()
 
 
 def _write(path: Path, data: bytes) -> None:
