@@ -321,8 +321,8 @@ def test_adding_is_cancelled_with_escape(own_data, bench, tmp_path, monkeypatch)
 
     monkeypatch.setattr(workshop.Workshop, "add_model", slowly)
     bench.window.adding.add(tmp_path / "model.toml")
-    bench.until(lambda: seen and bench.window.busy.isVisible())
-    assert "gradient" in bench.window.status.text()
+    bench.until(lambda: seen and "gradient" in bench.window.status.text())
+    assert bench.window.busy.isVisible()
     bench.window.actions_by_name["cancel"].trigger()
     bench.until(lambda: not bench.window.busy.isVisible())
     assert bench.sentences() == []

@@ -310,7 +310,7 @@ def test_a_folder_without_classes_is_a_sentence(bench, tmp_path):
     dialog = opened(bench)
     dialog.scan(empty)
     bench.until(lambda: bench.window.learning.course.trouble)
-    assert dialog.data.headline.text() == bench.window.learning.course.trouble
+    assert dialog.data.zone.trouble.text() == bench.window.learning.course.trouble
     assert not dialog.next_button.isEnabled()
 
 

@@ -18,7 +18,6 @@ from mirguard.workbench.panels.parts import (
     label,
     named,
     push_button,
-    set_role,
     silently,
 )
 from mirguard.workbench.theme import colours, notifier, pixmap
@@ -122,8 +121,11 @@ class DataPage(QWidget):
         self.setAcceptDrops(True)
 
     def show_course(self, course: Course) -> None:
-        self.pages.setCurrentIndex(0 if course.source is None else 1)
-        if course.source is None:
+        without = course.source is None or bool(course.trouble)
+        self.pages.setCurrentIndex(0 if without else 1)
+        self.zone.trouble.setText(course.trouble)
+        self.zone.trouble.setVisible(bool(course.trouble))
+        if without:
             return
         self.source.setText(str(course.source))
         self.source.setToolTip(str(course.source))
@@ -133,14 +135,12 @@ class DataPage(QWidget):
         self.group_row.setVisible(not course.reading)
         silently(self.group_by, self.group_by.setCurrentIndex, self.group_by.findData(course.group_by))
         if found is None:
-            self.headline.setText(course.trouble or ("Reading …" if course.reading else "Reading was stopped."))
-            set_role(self.headline, "danger" if course.trouble else "heading")
+            self.headline.setText("Reading …" if course.reading else "Reading was stopped.")
             self.grouping.setText("")
             self.notices.set_sentences([])
             self.skipped_words.hide()
             self.skipped.hide()
             return
-        set_role(self.headline, "heading")
         kind = {"given": "group"}.get(found.grouped_by, found.grouped_by)
         alone = len(found.groups()) == len(found.items)
         groups = {(item.label, item.group) for item in found.items}
@@ -219,12 +219,14 @@ class DropZone(QWidget):
             "muted",
             wrap=True,
         )
+        self.trouble = label("", "danger", wrap=True)
         self.folder_button = push_button("Choose a folder …", "folder", "A folder with one sub-folder per class", True)
         self.table_button = push_button("Choose a CSV file …", "open", "A table that names files and labels")
         for button in (self.folder_button, self.table_button):
             keyboard_only(button)
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.trouble.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         buttons.addStretch(1)
@@ -239,6 +241,8 @@ class DropZone(QWidget):
         middle.addWidget(self.words)
         middle.addSpacing(6)
         middle.addLayout(buttons)
+        middle.addSpacing(6)
+        middle.addWidget(self.trouble)
         middle.addStretch(4)
         row = QHBoxLayout(self)
         row.addStretch(1)

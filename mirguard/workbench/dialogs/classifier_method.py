@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QSpinBox,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -68,8 +69,14 @@ class MethodPage(QWidget):
         gradients.addWidget(self.sign, 0, Qt.AlignmentFlag.AlignTop)
         gradients.addWidget(self.gradients, 1)
         self.absent = label("", "warning", wrap=True)
-        self.form = ParameterForm()
-        self.form.changed.connect(self._set)
+        # A form for each, made now: Tab goes through widgets in the order in which they were made.
+        self._forms = {method.name: ParameterForm() for method in methods}
+        self.forms = QStackedWidget()
+        for method in methods:
+            form = self._forms[method.name]
+            form.changed.connect(self._set)
+            form.show_parameters(method.parameters, {}, _values(method, {}))
+            self.forms.addWidget(form)
         inner = Flow()
         column = QVBoxLayout(inner)
         column.setContentsMargins(0, 0, 8, 0)
@@ -79,7 +86,7 @@ class MethodPage(QWidget):
         column.addLayout(gradients)
         column.addWidget(self.absent)
         column.addSpacing(4)
-        column.addWidget(self.form)
+        column.addWidget(self.forms)
         column.addStretch(1)
 
         self.name_field = QLineEdit()
@@ -150,6 +157,11 @@ class MethodPage(QWidget):
     def method(self) -> Any:
         item = self.list.currentItem()
         return self._methods.get(item.data(Qt.ItemDataRole.UserRole)) if item is not None else None
+
+    @property
+    def form(self) -> ParameterForm:
+        """That of the method chosen."""
+        return self._forms[self.method.name]
 
     @property
     def name(self) -> str:
@@ -231,11 +243,8 @@ class MethodPage(QWidget):
         self._show_settings()
 
     def _show_settings(self) -> None:
-        declared = self.method.parameters
-        try:
-            values = resolve(declared, self._settings)
-        except UsageError:  # a default that cannot be had without data: shown as declared
-            values = {p.name: self._settings.get(p.name, None if callable(p.default) else p.default) for p in declared}
+        declared, values = self.method.parameters, _values(self.method, self._settings)
+        self.forms.setCurrentWidget(self.form)
         self.form.show_parameters(declared, self._settings, values)
         if FINE_TUNE in values:  # what is about fine-tuning alone waits for it
             for name in OF_FINE_TUNING:
@@ -255,3 +264,11 @@ class MethodPage(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(900, 440)
+
+
+def _values(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Every value of a method's, set or default."""
+    try:
+        return resolve(method.parameters, settings)
+    except UsageError:  # a default that cannot be had without data: shown as declared
+        return {p.name: settings.get(p.name, None if callable(p.default) else p.default) for p in method.parameters}

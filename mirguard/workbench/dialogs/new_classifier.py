@@ -229,6 +229,8 @@ class NewClassifierDialog(QDialog):
             button.setAccessibleName(button.text())
         # Return presses what leads on.
         self.next_button.setDefault(page != TRAINING)
+        if trouble == self.method.name_words.text():
+            trouble = ""  # said beside the name
         self.words.setText("Training goes on while you work in the window; Esc cancels it." if training else trouble)
         set_role(self.words, "warning" if trouble and not training else "muted")
 

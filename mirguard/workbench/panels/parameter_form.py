@@ -88,14 +88,27 @@ class ParameterForm(QWidget):
             row.deleteLater()
         self.rows = {}
         self._declared = declared
-        for parameter in declared:
-            row = make_row(parameter, values[parameter.name])
-            row.changed.connect(lambda value, name=parameter.name: self.changed.emit(name, value))
-            row.committed.connect(self.committed)
-            self.rows[parameter.name] = row
-            (self._folded if parameter.advanced else self._plain).layout().addWidget(row)
+        for parameter in (p for p in declared if not p.advanced):
+            self._plain.layout().addWidget(self._row(parameter, values))
+        # Tab goes from widget to widget in the order in which they came: "more" comes again, before what it unfolds.
+        self.more.setParent(None)
+        self._layout.insertWidget(1, self.more)
+        for parameter in (p for p in declared if p.advanced):
+            self._folded.layout().addWidget(self._row(parameter, values))
+        # Words before menus and fields have one width, so that these begin at one line.
+        captions = [row.caption for row in self.rows.values() if row.caption is not None]
+        width = max((caption.sizeHint().width() for caption in captions), default=0)
+        for caption in captions:
+            caption.setMinimumWidth(max(width, caption.minimumWidth()))
         self.more.setVisible(any(parameter.advanced for parameter in declared))
         self._plain.setVisible(any(not parameter.advanced for parameter in declared))
+
+    def _row(self, parameter: Parameter, values: Mapping[str, Any]) -> Row:
+        row = make_row(parameter, values[parameter.name])
+        row.changed.connect(lambda value, name=parameter.name: self.changed.emit(name, value))
+        row.committed.connect(self.committed)
+        self.rows[parameter.name] = row
+        return row
 
 
 class Row(QWidget):
@@ -107,6 +120,7 @@ class Row(QWidget):
     def __init__(self, parameter: Parameter) -> None:
         super().__init__()
         self.parameter = parameter
+        self.caption: QWidget | None = None  # the words before a menu or a field
         self.line = QHBoxLayout(self)
         self.line.setContentsMargins(0, 0, 0, 0)
         self.line.setSpacing(6)
@@ -180,6 +194,7 @@ class ChoiceRow(Row):
         text.setBuddy(self.menu)
         text.setMinimumWidth(label_width(self))
         self.line.setSpacing(10)
+        self.caption = text
         self.line.addWidget(text)
         self.line.addWidget(self.menu, 1)
         self.menu.activated.connect(lambda: self.say(self.menu.currentData()))
@@ -214,6 +229,7 @@ class TextRow(Row):
         text.setBuddy(self.field)
         text.setMinimumWidth(label_width(self))
         self.line.setSpacing(10)
+        self.caption = text
         self.line.addWidget(text)
         self.line.addWidget(self.field, 1)
         self.field.editingFinished.connect(lambda: self.say(self.field.text().strip() or None))
