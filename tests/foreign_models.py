@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tomli_w
 import torch
 from torch import nn
@@ -19,6 +21,15 @@ from mirguard.models.front_end import LogMel
 
 RATE, WINDOW, LABELS = 8000, 1600, ("low", "middle", "high")
 FRONT_END = {"kind": "log-mel", "n_fft": 256, "hop": 128, "n_mels": 20}
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """For many passes of small models, where a second thread would only be waited for."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class Convolutions(nn.Module):
@@ -195,3 +206,13 @@ def tampered_json(path: Path, ending: str, change: Callable[[Any], None]) -> byt
         return json.dumps(document).encode()
 
     return tampered(path, ending, edit)
+
+
+class Canary:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.place),)

@@ -18,9 +18,11 @@ from foreign_models import (
     LABELS,
     RATE,
     WINDOW,
+    Canary,
     describe,
     members,
     network,
+    one_thread,
     onnx_of,
     packed,
     program,
@@ -40,18 +42,10 @@ from mirguard.models.fetch import models_folder
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import read_model_file
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 FUZZ = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +56,6 @@ def whole(tmp_path_factory) -> dict[str, Path]:
         "pt": torchscript(net, folder / "w.pt"),
         "onnx": onnx_of(net, folder / "w.onnx"),
     }
-
-
-class Canary:
-    """Unpickled, it leaves a file."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.place),)
 
 
 @pytest.fixture

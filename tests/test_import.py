@@ -15,6 +15,7 @@ from foreign_models import (
     Function,
     describe,
     network,
+    one_thread,
     onnx_of,
     program,
     torchscript,
@@ -28,7 +29,7 @@ from mirguard.models.add import add_model, remove_model
 from mirguard.models.fetch import models_folder
 from mirguard.models.load_file import load_model_file
 
-pytestmark = pytest.mark.usefixtures("one_thread")  # many small models: a second thread would only be waited for
+pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 WAYS = (
     "program of any batch",
     "program of a fixed batch",
@@ -37,14 +38,6 @@ WAYS = (
     "onnx",
     "onnx of a fixed batch",
 )
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def load(folder: Path, weights: str, **keys):
