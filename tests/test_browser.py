@@ -180,6 +180,7 @@ def test_a_model_without_a_reference_says_so_and_gives_no_scores(bench, labelled
     assert [row.heard.score for row in collection.rows if row.heard] == [None] * 6
     bench.until(lambda: "no clean reference" in bench.window.browser.note.text())
     assert "flagged" not in bench.window.browser.summary.text()
+    assert bench.window.browser.table.isColumnHidden(COLUMNS.index("score"))
 
 
 def test_a_dataset_of_classes_that_the_model_does_not_know(bench, queue):

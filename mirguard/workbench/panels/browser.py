@@ -400,7 +400,6 @@ class BrowserPanel(QWidget):
         self.split_filter.setVisible(bool(collection.splits()))
         self.confusion_button.setVisible(collection.mode == LABELLED)
         self.show_labels(labels)
-        self.table.show_columns(collection)
         self._show_title()
         self.set_order(Order(FLAGGED_FIRST if collection.mode == REVIEW else MISPREDICTED_FIRST))
         self.show_figures()
@@ -489,6 +488,7 @@ class BrowserPanel(QWidget):
         self.summary.setText(" · ".join(part.replace(" ", "\u00a0") for part in parts))
         notes = []
         facts, model = document.reference, document.model
+        self.table.show_columns(collection, facts is None or bool(facts.clean_scores))
         if model is not None and collection.mode == LABELLED and not collection.comparable:
             notes.append(
                 f"None of its classes is among the labels of {model.title}, so no clip counts as right or wrong."
@@ -517,7 +517,7 @@ class BrowserPanel(QWidget):
         else:
             words = f"{progress.why[:1].upper()}{progress.why[1:]}"
         self.progress_words.setText(words)
-        if progress.state == "done" and self._resort.isActive():
+        if progress.state != "hearing" and self._resort.isActive():
             self._resort.stop()
             self.show_rows()
             self.show_figures()

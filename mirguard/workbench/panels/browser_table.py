@@ -325,11 +325,15 @@ class RowsTable(QTableView):
 
     # --- columns ---
 
-    def show_columns(self, collection: Collection) -> None:
-        """Only columns that have something to say."""
+    def show_columns(self, collection: Collection, detector: bool) -> None:
+        """Only columns that have something to say; `detector` is whether there can be scores."""
         hidden = {"true"} if collection.mode == REVIEW else set()
         if not collection.splits():
             hidden.add("split")
+        if not detector:
+            hidden.add("score")
+        if hidden == {column for number, column in enumerate(COLUMNS) if self.isColumnHidden(number)}:
+            return
         for number, column in enumerate(COLUMNS):
             self.setColumnHidden(number, column in hidden)
         self._own_widths = False
