@@ -338,15 +338,13 @@ class Collection:
         return tuple(name for name in ("train", "validation", "test") if name in found)
 
     def _has(self, row: Row, status: str) -> bool:
-        return {
-            WRONG: row.right is False,
-            RIGHT: row.right is True,
-            FLAGGED: self.flagged(row) is True,
-            UNDECIDED: not row.decision,
-            DECIDED: bool(row.decision),
-            UNREAD: row.state == FAILED,
-            UNHEARD: row.state == WAITING,
-        }[status]
+        if status in (WRONG, RIGHT):
+            return row.right is (status == RIGHT)
+        if status == FLAGGED:
+            return self.flagged(row) is True
+        if status in (UNDECIDED, DECIDED):
+            return bool(row.decision) is (status == DECIDED)
+        return row.state == (FAILED if status == UNREAD else WAITING)
 
     @staticmethod
     def _words(row: Row) -> str:

@@ -119,8 +119,11 @@ class Browsing(QObject):
         if trouble:
             self._bench.say(trouble, WARNING)
         if collection.remarks:
-            more = f" and {len(collection.remarks) - 3} more remarks" if len(collection.remarks) > 3 else ""
-            self._bench.say(f"{collection.name}: {' '.join(collection.remarks[:3])}{more}", WARNING)
+            more = len(collection.remarks) - 3
+            others = (
+                f" {more} more such remark{'' if more == 1 else 's'} in the tool tip of its name." if more > 0 else ""
+            )
+            self._bench.say(f"{collection.name}: {' '.join(collection.remarks[:3])}{others}", WARNING)
 
     def close(self) -> None:
         """Put the collection away."""

@@ -412,7 +412,7 @@ class BrowserPanel(QWidget):
         else:
             classes = f"{len(collection.labels)} class{'' if len(collection.labels) == 1 else 'es'}"
             self.title.setText(f"{collection.name} · {clips} in {classes}")
-        self.title.setToolTip("\n".join((collection.source, *collection.remarks[:8])))
+        self.title.setToolTip("\n".join((collection.source, *collection.remarks[:20])))
 
     def show_labels(self, labels: tuple[str, ...]) -> None:
         """What a clip can be relabelled as; with another model's labels, filters in the words of the one before end."""
