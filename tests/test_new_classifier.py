@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
-from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 from workbench import Bench
 
 from mirguard.clip import save_clip
@@ -364,6 +364,30 @@ def test_a_folder_or_table_is_dropped_and_a_sound_is_not(bench, folder, unchecke
     assert bench.window.learning.course.source is None
     assert drop(folder)
     bench.until(lambda: bench.window.learning.course.found is not None)
+
+
+def test_a_published_collection_is_read_where_it_lies_or_it_is_said_how_to_get_it(
+    bench, tmp_path, tone, unchecked, monkeypatch
+):
+    dialog = opened(bench)
+    names = [action.text() for action in dialog.data.zone.known_button.menu().actions()]
+    assert any("GTZAN" in name for name in names)
+    home = tmp_path / "gtzan"
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    dialog.data.known_wanted.emit("gtzan")
+    bench.until(lambda: bench.window.learning.course.trouble)
+    assert "download gtzan" in dialog.data.zone.trouble.text()
+    for genre in ("blues", "rock"):
+        (home / genre).mkdir(parents=True)
+        for number in range(4):
+            save_clip(tone(frequency=200.0 + 50 * number), home / genre / f"{genre}.{number:05d}.wav")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(home))
+    dialog.data.known_wanted.emit("gtzan")
+    bench.until(lambda: bench.window.learning.course.found is not None)
+    assert bench.window.learning.course.found.labels == ("blues", "rock")
+    assert dialog.data.group_row.isHidden()
+    assert bench.settings.folder("dataset/gtzan") == str(home)
 
 
 # -- methods and their forms -------------------------------------------------------------------------------------------

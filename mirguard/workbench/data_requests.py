@@ -18,13 +18,19 @@ SCAN, DIVIDE, CHECK = 6, 8, 4
 
 @dataclass(frozen=True)
 class ScanData(Request):
-    """Read a labelled folder or CSV -> LabelledSet; progress is (sentence, fraction or None)."""
+    """Read a labelled folder or CSV, or the published collection `known` that lies in `path` -> LabelledSet; progress is
+    (sentence, fraction or None)."""
 
     urgency: ClassVar[int] = SCAN
     path: Path
     group_by: str = "auto"
+    known: str = ""
 
     def perform(self, job: Job) -> LabelledSet:
+        if self.known:
+            from mirguard.datasets.mirdata_sets import known_set
+
+            return known_set(self.known, self.path, _teller(job), job.cancel)
         from mirguard.datasets.folder import labelled_folder
 
         return labelled_folder(self.path, _teller(job), job.cancel, group_by=self.group_by)

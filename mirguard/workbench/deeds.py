@@ -108,13 +108,14 @@ class Deeds:
 
     def new_classifier(self, source: Path | None = None) -> None:
         """The wizard, once at a time; `source` is a folder to begin with."""
+        from mirguard.datasets.mirdata_sets import list_known
         from mirguard.models.training.methods import list_methods
 
         window = self._window
         dialog = self._wizard
         if dialog is None or not isValid(dialog):
             dialog = self._wizard = NewClassifierDialog(
-                window.learning, list_methods(), window.document.models, window.settings, window
+                window.learning, list_methods(), window.document.models, window.settings, list_known(), window
             )
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.use_wanted.connect(window.modelling.choose)

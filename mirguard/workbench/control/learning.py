@@ -30,6 +30,7 @@ class Course:
 
     source: Path | None = None
     group_by: str = "auto"
+    known: str = ""  # a published collection, which says itself what belongs together
     reading: tuple[str, float | None] | None = None  # what the scan is doing, while it does
     trouble: str = ""  # why there is no data
     found: LabelledSet | None = None  # as read, doubles joined once they are known
@@ -101,13 +102,14 @@ class Learning(QObject):
 
     # --- data ---
 
-    def scan(self, path: str | Path, group_by: str = "auto") -> None:
-        """Read this folder or CSV; what was read before is forgotten. `group_by` says what stays together (labelled_folder)."""
+    def scan(self, path: str | Path, group_by: str = "auto", known: str = "") -> None:
+        """Read this folder or CSV, or the published collection `known` that lies there; what was read before is forgotten.
+        `group_by` says what stays together (labelled_folder)."""
         self.forget_data()
-        self.course.group_by = group_by
+        self.course.group_by, self.course.known = group_by, known
         self.course.source = Path(path).expanduser().absolute()
         self.course.reading = ("Looking for sounds …", None)
-        self._bench.pictures.ask(ScanData(self.course.source, group_by))
+        self._bench.pictures.ask(ScanData(self.course.source, group_by, known))
         self.changed.emit()
 
     def forget_data(self) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPlainTextEdit, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from mirguard.workbench.control.learning import Course
 from mirguard.workbench.dialogs.notices import Notices
 from mirguard.workbench.panels.parts import (
     Elided,
     combo,
-    keyboard_only,
     label,
     named,
     push_button,
@@ -24,6 +25,7 @@ from mirguard.workbench.theme import colours, notifier, pixmap
 from mirguard.workbench.views.count_table import CountTable
 from mirguard.workbench.views.formats import counted
 
+COLLECTIONS = "GTZAN and other collections of the field, where they lie on this machine"
 # As datasets.folder's `group_by` has them, in words.
 GROUPINGS = {
     "auto": "by the table, else by file",
@@ -41,10 +43,12 @@ class DataPage(QWidget):
     table_wanted = Signal()
     dropped = Signal(object)  # Path
     grouping_chosen = Signal(str)
+    known_wanted = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, known: Sequence[Any] = (), parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.zone = DropZone()
+        self._known = tuple(known)
         self.zone.folder_button.clicked.connect(self.folder_wanted)
         self.zone.table_button.clicked.connect(self.table_wanted)
 
@@ -59,6 +63,12 @@ class DataPage(QWidget):
         top.addWidget(self.source, 1)
         top.addWidget(self.other_folder)
         top.addWidget(self.other_table)
+        self.other_known = push_button("Collection", "clip", COLLECTIONS)
+        top.addWidget(self.other_known)
+        for button in (self.zone.known_button, self.other_known):
+            button.setMenu(self._collections(button))
+            button.setProperty("menu", True)
+            button.setVisible(bool(known))
 
         self.headline = label("", "heading", wrap=True)
         self.grouping = label("", "muted", wrap=True)
@@ -132,7 +142,7 @@ class DataPage(QWidget):
         self.show_progress(course)
         found = course.found
         self.table.setVisible(found is not None)
-        self.group_row.setVisible(not course.reading)
+        self.group_row.setVisible(not course.reading and not course.known)
         silently(self.group_by, self.group_by.setCurrentIndex, self.group_by.findData(course.group_by))
         if found is None:
             self.headline.setText("Reading …" if course.reading else "Reading was stopped.")
@@ -160,6 +170,16 @@ class DataPage(QWidget):
         self.skipped.setVisible(bool(found.skipped))
         self.skipped_words.setText(f"{counted(len(found.skipped), 'file')} left out")
         self.skipped.setPlainText("\n".join(found.skipped))
+
+    def _collections(self, button: QWidget) -> QMenu:
+        menu = QMenu(button)
+        menu.setAccessibleName("Published collections")
+        menu.setToolTipsVisible(True)
+        for known in self._known:
+            action = menu.addAction(known.title)
+            action.setToolTip(f"{known.licence} It {known.note}")
+            action.triggered.connect(lambda _checked=False, name=known.name: self.known_wanted.emit(name))
+        return menu
 
     def show_progress(self, course: Course) -> None:
         """What is being read or compared right now."""
@@ -222,8 +242,7 @@ class DropZone(QWidget):
         self.trouble = label("", "danger", wrap=True)
         self.folder_button = push_button("Choose a folder …", "folder", "A folder with one sub-folder per class", True)
         self.table_button = push_button("Choose a CSV file …", "open", "A table that names files and labels")
-        for button in (self.folder_button, self.table_button):
-            keyboard_only(button)
+        self.known_button = push_button("A published collection", "clip", COLLECTIONS)
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.trouble.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -232,6 +251,7 @@ class DropZone(QWidget):
         buttons.addStretch(1)
         buttons.addWidget(self.folder_button)
         buttons.addWidget(self.table_button)
+        buttons.addWidget(self.known_button)
         buttons.addStretch(1)
         middle = QVBoxLayout()
         middle.setSpacing(10)

@@ -45,13 +45,15 @@ class NewClassifierDialog(QDialog):
         methods: Sequence[Any],
         models: Sequence[Any],
         settings: Settings,
+        known: Sequence[Any] = (),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("New classifier from a folder")
         self._learning, self._settings = learning, settings
         self.steps = Steps(NAMES)
-        self.data = DataPage()
+        self.data = DataPage(known)
+        self._known = {one.name: one for one in known}
         self.method = MethodPage(methods, models)
         self.training = TrainingPage()
         self.result = ResultPage()
@@ -84,6 +86,7 @@ class NewClassifierDialog(QDialog):
         self.data.folder_wanted.connect(self._choose_folder)
         self.data.table_wanted.connect(self._choose_table)
         self.data.dropped.connect(self.scan)
+        self.data.known_wanted.connect(self._choose_known)
         self.data.grouping_chosen.connect(lambda chosen: self._learning.scan(self._course.source, chosen))
         self.method.divided.connect(learning.divide)
         self.method.changed.connect(self._show_buttons)
@@ -132,6 +135,19 @@ class NewClassifierDialog(QDialog):
         )
         if file:
             self.scan(file)
+
+    def _choose_known(self, name: str) -> None:
+        """Where a collection usually lies, or lay the last time; else the person is asked."""
+        known, kept = self._known[name], self._settings.folder(f"dataset/{name}")
+        home = kept or (str(known.home) if known.home.is_dir() else "")
+        if not home:
+            home = QFileDialog.getExistingDirectory(
+                self, f"Folder of {known.title.partition(':')[0]}", self._kept_folder()
+            )
+        if home:
+            self._settings.set_folder(f"dataset/{name}", home)
+        # Without a folder the reader says how to get the collection.
+        self._learning.scan(home or known.home, known=name)
 
     def _kept_folder(self) -> str:
         return self._settings.folder("dataset")

@@ -42,6 +42,7 @@ class DesignerPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = combo("Model", "The classifier that is attacked", 14)
+        self.model.setMaxVisibleItems(24)
         self.model.setItemDelegate(GroupedEntries(self.model))
         self.card_button = tool_button("model", "Model card", tip("model-card"))
         self.card_button.clicked.connect(self.card_wanted)

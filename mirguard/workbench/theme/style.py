@@ -69,6 +69,9 @@ QPushButton { background: $raised; color: $text; border: 1px solid $border; bord
 QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $pressed; }
 QPushButton:focus { border-color: $accent; }
+QPushButton::menu-indicator { image: url("$chevron_down"); width: 10px; height: 10px;
+                              subcontrol-origin: padding; subcontrol-position: right center; right: 7px; }
+QPushButton[menu="true"] { padding-right: 24px; }
 QPushButton:checked { background: $checked; border-color: $accent; }
 QPushButton:disabled { color: $disabled; background: $window; }
 QPushButton[primary="true"] { background: $accent; color: $accent_text; border-color: $accent; font-weight: 600; }
