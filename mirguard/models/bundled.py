@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 NAME = "toy-instruments"  # the one to start with where there is no other
-NAMES = (NAME, "toy-instruments-b", "toy-crnn")
+NAMES = (NAME, "toy-instruments-b", "toy-magnitude-mlp", "toy-crnn")
