@@ -13,8 +13,6 @@ from mirguard.models.training.loop import Recipe, train
 from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import Method
 
-FEWEST_STEPS = 300  # of training: on few clips, a pass is few steps
-
 
 def from_nothing(method: Method, job: Job) -> Made:
     """Hear everything at the architecture's rate, train on the training clips (the validation clips draw the curve and decide

@@ -159,7 +159,7 @@ _BEFORE = (
         "toy-instruments",
         "On the toy instruments' model",
         "A new last layer on a small model that knows synthetic sounds alone; needs no download.",
-        ("hidden", "block-4", "block-3"),
+        (),
     ),
 )
 _AFTER = (

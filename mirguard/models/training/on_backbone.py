@@ -31,6 +31,7 @@ from mirguard.models.training.loop import Epoch, Recipe, train
 from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import MUSICNN_LAYERS, Method, layers_of
 
+MOST_FEATURES = 16_384
 PATIENCE = 4  # passes without a better validation after which fine-tuning ends
 
 
@@ -48,6 +49,11 @@ def on_backbone(method: Method, job: Job) -> Made:
         last_stage(backbone)  # before anything is heard
     heard = hear_features(job.items, backbone, layers, job.ear, also=_siblings(backbone))
     check_heard(job, heard.items, heard.skipped)
+    if heard.features.shape[1] > MOST_FEATURES:
+        raise UsageError(
+            f"The layers {', '.join(layers)} of {backbone.name} give {heard.features.shape[1]:,} numbers for a window, which is too "
+            f"many to learn from; choose a layer nearer to the end (--layers), of at most {MOST_FEATURES:,}."
+        )
     splits = np.array([item.split for item in heard.items])[heard.clip]
     learned = splits == TRAIN if tuning else splits != TEST
     job.tell(LEARNING, None, f"Fitting the last layer on {int(learned.sum())} windows")

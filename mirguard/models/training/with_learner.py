@@ -64,4 +64,6 @@ def _source(job: Job) -> tuple[Statistics | Classifier, tuple[str, ...], tuple[s
     if name == STATISTICS:
         return Statistics(), (LAYER,), ()
     model = catalogue.load_model(name, lambda text, part: job.tell("hearing", part, text))
-    return model, layers_of(model.name, None, model.layers), (f"{model.name} {model.hash}",)
+    # Where there is a small last hidden layer it is better than many pooled features: distances mean more.
+    chosen = "penultimate" if "penultimate" in model.layers else None
+    return model, layers_of(model.name, chosen, model.layers), (f"{model.name} {model.hash}",)
