@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -317,6 +318,7 @@ def test_adding_is_cancelled_with_escape(own_data, bench, tmp_path, monkeypatch)
         while True:
             job.progress(("Checking its gradient …", 0.4))
             seen.append(True)
+            time.sleep(0.01)
             job.rest()
 
     monkeypatch.setattr(workshop.Workshop, "add_model", slowly)

@@ -285,6 +285,26 @@ def test_a_training_waits_for_the_check_and_takes_its_result(bench, folder, trai
     assert "Two files hold the same sound." in training.requests[0].dataset.warnings, "it will be on the card"
 
 
+def test_comparing_can_be_skipped_and_the_card_will_say_so(bench, folder, training, monkeypatch):
+    def check(self, job):
+        while True:
+            job.progress(("Comparing a.wav …", 0.5))
+            job.rest()
+            time.sleep(0.005)
+
+    monkeypatch.setattr(CheckData, "perform", check)
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.next_button.click()
+    bench.until(lambda: dialog.skip_button.isVisible())
+    dialog.skip_button.click()
+    bench.until(lambda: training.requests)
+    assert any("not compared" in sentence for sentence in training.requests[0].dataset.warnings)
+    assert not dialog.skip_button.isVisible()
+    training.let_end = True
+    bench.until(lambda: dialog.page == RESULT)
+
+
 def test_a_training_that_fails_says_why_and_one_can_go_back(bench, folder, unchecked, monkeypatch):
     def fail(self, request, job):
         raise FileError("None of the clips can be heard.")
@@ -419,6 +439,24 @@ def test_settings_of_fine_tuning_wait_for_it_and_an_absent_backbone_is_told(benc
     dialog.method._choose("crnn")
     assert dialog.method.absent.text() == ""
     assert dialog.method.form.rows["epochs"].isEnabled()
+
+
+def test_tab_goes_through_a_method_s_settings_to_what_comes_after(bench, folder, unchecked, qtbot):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.activateWindow()
+    for name in ("svm", "log-mel-cnn"):  # the second time round, other rows are there
+        dialog.method._choose(name)
+        dialog.method.form.more.setChecked(True)
+        qtbot.wait(20)
+        dialog.method.list.setFocus()
+        seen = []
+        while len(seen) < 40 and QApplication.focusWidget() is not dialog.next_button:
+            qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+            seen.append(QApplication.focusWidget().accessibleName())
+        order = ["More settings", "Windows of a clip, value", "Name of the classifier", "Seed", "Back", "Train"]
+        assert [name for name in seen if name in order] == order
+        assert seen[0] == ("Features" if name == "svm" else "Epochs, value")
 
 
 def test_a_value_left_open_is_automatic_until_it_is_set(bench, folder, unchecked):

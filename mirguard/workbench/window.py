@@ -225,6 +225,8 @@ class Window(QMainWindow):
             models, sounds = models_among(paths)
             for model in models[:1]:
                 self.adding.add(model)
+            if len(models) > 1:
+                self.bench.say(f"Models are added one at a time; drop {models[1].name} again when this one is there.")
             if sounds:
                 self.loading.open(sounds)
 

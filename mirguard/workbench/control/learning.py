@@ -171,6 +171,15 @@ class Learning(QObject):
         self._go_on()
         self.changed.emit()
 
+    def skip_check(self) -> None:
+        """Train without having compared the sounds; the card will say so."""
+        if self.course.checking is not None:
+            self._bench.pictures.forget(CHECK)
+            self.course.checking = None
+            self.course.unchecked = "The sounds were not compared with one another, so some may be there twice."
+            self._go_on()
+            self.changed.emit()
+
     def _divided(self, answer: Answer) -> None:
         self.course.divided, self.course.undivided = answer.value, ""
         self._go_on()

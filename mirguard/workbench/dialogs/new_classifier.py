@@ -61,11 +61,12 @@ class NewClassifierDialog(QDialog):
         for page in (self.data, self.method, self.training, self.result):
             self.pages.addWidget(page)
         self.words = label("", "muted", wrap=True)
+        self.skip_button = push_button("Skip comparing", "", "Train without looking for the same sound twice")
         self.close_button = push_button("Close")
         self.back_button = push_button("Back")
         self.card_button = push_button("Model card", "model", "All that is known of the classifier")
         self.next_button = push_button("Next", primary=True)
-        for button in (self.close_button, self.back_button, self.card_button, self.next_button):
+        for button in (self.skip_button, self.close_button, self.back_button, self.card_button, self.next_button):
             button.setAutoDefault(False)
         rule = QFrame()
         rule.setFrameShape(QFrame.Shape.HLine)
@@ -73,7 +74,7 @@ class NewClassifierDialog(QDialog):
         foot = QHBoxLayout()
         foot.setSpacing(8)
         foot.addWidget(self.words, 1)
-        for button in (self.close_button, self.back_button, self.card_button, self.next_button):
+        for button in (self.skip_button, self.close_button, self.back_button, self.card_button, self.next_button):
             foot.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 16, 20, 14)
@@ -90,6 +91,7 @@ class NewClassifierDialog(QDialog):
         self.data.grouping_chosen.connect(lambda chosen: self._learning.scan(self._course.source, chosen))
         self.method.divided.connect(learning.divide)
         self.method.changed.connect(self._show_buttons)
+        self.skip_button.clicked.connect(learning.skip_check)
         self.close_button.clicked.connect(self.reject)
         self.back_button.clicked.connect(self._back)
         self.next_button.clicked.connect(self._next)
@@ -228,6 +230,7 @@ class NewClassifierDialog(QDialog):
         page, course = self.page, self._course
         training = course.training
         self.close_button.setVisible(not training)
+        self.skip_button.setVisible(page == TRAINING and training and course.checking is not None)
         self.back_button.setVisible(page != DATA)
         self.back_button.setText(
             {TRAINING: "Cancel" if training else "Back to the method", RESULT: "Train another"}.get(page, "Back")
