@@ -51,8 +51,8 @@ def on_backbone(method: Method, job: Job) -> Made:
     check_heard(job, heard.items, heard.skipped)
     if heard.features.shape[1] > MOST_FEATURES:
         raise UsageError(
-            f"The layers {', '.join(layers)} of {backbone.name} give {heard.features.shape[1]:,} numbers for a window, which is too "
-            f"many to learn from; choose a layer nearer to the end (--layers), of at most {MOST_FEATURES:,}."
+            f"The layers {', '.join(layers)} of {backbone.name} give {heard.features.shape[1]:,} numbers for a window, which is "
+            f"too many to learn from; choose a layer nearer to the end (--layers), of at most {MOST_FEATURES:,}."
         )
     splits = np.array([item.split for item in heard.items])[heard.clip]
     learned = splits == TRAIN if tuning else splits != TEST
