@@ -98,7 +98,8 @@ PLANS = {
             "Toy instruments, magnitude CNN",
             "Tall convolutions on the magnitude spectrum tell ten synthetic instruments apart (Kereliuk et al. 2015); "
             + WARNING,
-            {"epochs": 10},
+            {"epochs": 8},
+            splits=("train", "train-b"),
         ),
         Plan(
             "toy-raw-cnn",

@@ -95,8 +95,6 @@ _ALL = (
         f"{_NETWORKS}.magnitude_cnn:MagnitudeCnn",
         MAGNITUDE,
         {"spectra": "first", "patterns": "second", "hidden": "hidden"},
-        recipe={"batch": 16},
-        channels_last=True,
     ),
     Architecture(
         "raw-cnn",

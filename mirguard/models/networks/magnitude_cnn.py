@@ -2,9 +2,9 @@
 
 "Deep Learning and Music Adversaries", IEEE Transactions on Multimedia 17(11), 2015 (arXiv 1507.04761): a first layer of kernels
 that are few frames and hundreds of bins large, so that each spans whole spectra of sounds; pooling 4 × 4 by steps of 2; a second
-convolution 8 × 8, pooled in the same way; fifty rectified units. Here the first layer moves on by several bins at a time and has
-fewer channels, the level is taken off, batches are normalised, pooling is by the mean, and the hidden layer sees the mean and the
-maximum over time, so that any number of frames fits.
+convolution 8 × 8, pooled in the same way; fifty rectified units. Here kernels are half as long and the first ones move on by 28
+bins at a time, pooling is the mean and over time alone, the level is taken off, batches are normalised, and the hidden layer sees
+the mean and the maximum over time, so that any number of frames fits.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from mirguard.models.networks.level import without_level
 from mirguard.models.networks.settings import width, widths
 
 BINS = 513
-CHANNELS = (20, 40)
-KERNEL = (4, 96)  # frames, bins
-STEP = 16  # bins
+CHANNELS = (48, 64)
+KERNEL = (2, 400)  # frames, bins
+STEP = 28  # bins
 HIDDEN = 64
+SECOND = (8, 3)  # frames, steps of the first layer
+POOL = 4  # frames, moved on by 2
 
 
 class MagnitudeCnn(nn.Module):
@@ -49,15 +51,15 @@ class MagnitudeCnn(nn.Module):
             nn.Conv2d(1, first, (frames, wide), stride=(1, step), padding=(frames // 2, 0), bias=False),
             nn.BatchNorm2d(first),
             nn.ReLU(),
-            nn.AvgPool2d(4, 2, padding=1),
+            nn.AvgPool2d((POOL, 1), (2, 1), padding=(POOL // 2, 0)),
         )
         self.second = nn.Sequential(
-            nn.Conv2d(first, second, 8, padding=4, bias=False),
+            nn.Conv2d(first, second, SECOND, padding=(SECOND[0] // 2, SECOND[1] // 2), bias=False),
             nn.BatchNorm2d(second),
             nn.ReLU(),
-            nn.AvgPool2d(4, 2, padding=1),
+            nn.AvgPool2d((POOL, 1), (2, 1), padding=(POOL // 2, 0)),
         )
-        rows = (((bins - wide) // step + 1) // 2 + 1) // 2
+        rows = (bins - wide) // step + 1
         self.hidden = nn.Sequential(nn.Linear(2 * second * rows, hidden), nn.ReLU())
         self.out = nn.Linear(hidden, labels)
 
