@@ -97,7 +97,9 @@ def program(
 ) -> Path:
     sizes = ({0: torch.export.Dim("batch")},) if dynamic else None
     example = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(9)) * 0.1
-    torch.export.save(torch.export.export(module, (example,), dynamic_shapes=sizes), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of exporting, which is other people's business
+        torch.export.save(torch.export.export(module, (example,), dynamic_shapes=sizes), path)
     return path
 
 

@@ -252,6 +252,58 @@ def test_wrong_names_do_not_matter(tmp_path):
     assert load(tmp_path, "w.pt2").differentiable
 
 
+class Twice(torch.nn.Module):
+    """One layer called two times, and names that are no names in Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = torch.nn.ModuleDict({"conv-1": torch.nn.Conv1d(1, 8, 9, 4), "norm": torch.nn.BatchNorm1d(8)})
+        self.mix, self.out = torch.nn.Linear(8, 8), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        hidden = self.parts["norm"](self.parts["conv-1"](x[:, None])).square().mean(-1)
+        return self.out(self.mix(self.mix(hidden).relu()))
+
+
+class Magnitudes(torch.nn.Module):
+    """|STFT|, whose derivative TorchScript's own formulas do not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = torch.nn.Linear(129, 3)
+        self.register_buffer("hann", torch.hann_window(256))
+
+    def forward(self, x):
+        return self.out(torch.stft(x, 256, 128, window=self.hann, return_complex=True).abs().mean(-1))
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.out = torch.nn.GRU(40, 8, batch_first=True), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(x.unflatten(1, (40, 40)))[0].mean(1))
+
+
+@pytest.mark.parametrize("how", ["program", "traced", "scripted"])
+@pytest.mark.parametrize("kind", [Twice, Magnitudes, Recurrent])
+def test_networks_as_people_have_them(tmp_path, kind, how):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = kind().eval()
+    if how == "program":
+        model = load(tmp_path, program(net, tmp_path / "w.pt2").name)
+    else:
+        model = load(tmp_path, torchscript(net, tmp_path / "w.pt", script=how == "scripted").name)
+    heard, weights = windows(3), torch.randn(3, 3, generator=torch.Generator().manual_seed(1))
+    plain = mg.wrap_model(net, RATE, WINDOW, LABELS)
+    with torch.no_grad():
+        assert torch.allclose(model.logits(heard), plain.logits(heard), atol=1e-5)
+    there, here = gradient(plain, heard, weights), gradient(model, heard, weights)
+    assert there.any() and (here - there).abs().max() < 1e-5 * there.abs().max().clamp_min(1)
+
+
 # -- adding and removing -----------------------------------------------------------------------------------------------
 
 

@@ -66,7 +66,10 @@ def as_file_error(file: ModelFile, error: UsageError) -> FileError:
     """What does not fit, as the model.toml's fault; with what to do where it looks like a fixed batch that was not declared."""
     message = str(error)
     if file.batch is None and "does not take waveforms" in message:
-        message = message.rstrip(".") + "; if it was exported for a fixed number of windows, say so as batch in its model.toml."
+        message = (
+            message.rstrip(".")
+            + "; if it was exported for a fixed number of windows, say so as batch in its model.toml."
+        )
     return FileError(message if message.startswith(file.name) else f"{file.name}: {message}")
 
 
@@ -162,7 +165,11 @@ class Imported(nn.Module):
 
 
 class _Settled(nn.Module):
-    """An exported module, which refuses to be put into a mode: it was exported in one."""
+    """An exported module, which refuses to be put into a mode: it was exported in one.
+
+    TorchScript runs as it was written: its optimiser changes the arithmetic from the third pass on, and differentiates by formulas
+    of its own that know fewer operators than autograd does.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -173,7 +180,10 @@ class _Settled(nn.Module):
         return self
 
     def forward(self, representation: torch.Tensor) -> torch.Tensor:
-        return self.module(representation)
+        if not isinstance(self.module, torch.jit.ScriptModule):
+            return self.module(representation)
+        with torch.jit.optimized_execution(False):
+            return self.module(representation)
 
 
 def _check_numbers(file: ModelFile, module: nn.Module) -> None:

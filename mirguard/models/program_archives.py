@@ -34,8 +34,8 @@ OLD = ("serialized_exported_program.json", "serialized_state_dict.pt")
 # Dropped: who needs them is a debugger, and some are turned into code or objects.
 _DROPPED = {"metadata": {}, "treespec_namedtuple_fields": {}, "guards_code": []}
 _REFUSED = {"as_operator", "as_custom_obj", "custom_obj", "token"}
-_WORD = re.compile(r"[A-Za-z0-9_.+\-]*", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9_.]*", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9_.+@\-]*", re.ASCII)  # a module that is called again is "name@1"
+_NAME = re.compile(r"[A-Za-z0-9_.\-]*", re.ASCII)
 _OPERATORS = re.compile(
     r"""torch\.ops\.(aten|prims)\.(?!__)\w+\.(?!__)\w+
       | torch\.ops\.aten\.__(and|or|xor|lshift|rshift|iand|ior|ixor|ilshift|irshift)__\.(?!__)\w+
@@ -77,7 +77,7 @@ def safe_program(archive: Archive) -> io.BytesIO:
     what = archive.what
     if any(name in archive for name in OLD):
         raise FileError(
-            f"{what} was written by an old torch, which pickled its weights; export it again with torch 2.9 or later."
+            f"{what} was written by an old torch, which pickled its weights; export it again with a newer torch."
         )
     if archive.names(COMPILED):
         raise FileError(f"{what} holds compiled code, which is never run; export the model with torch.export.save.")
@@ -113,7 +113,7 @@ def _payloads(archive: Archive, folder: str, document: dict[str, Any]) -> list[s
     what = archive.what
     if f"{folder}model.pt" in archive:
         raise FileError(
-            f"{what} holds its arrays as a pickle, which is never read; export it again with torch 2.9 or later."
+            f"{what} holds its arrays as a pickle, which is never read; export it again with a newer torch."
         )
     entries, found = document.get("config"), {}
     if set(document) != {"config"} or not isinstance(entries, dict):

@@ -23,7 +23,8 @@ from mirguard.models.archives import EXPORT_INSTEAD, LARGEST_TEXT, Archive, refu
 
 PICKLES = ("data.pkl", "constants.pkl")
 ARRAYS = ("data/", "constants/")
-OTHERS = ("version", "byteorder", ".data/version")
+VERSIONS = ("version", ".data/version")  # by how new the operators in it are
+OTHERS = (*VERSIONS, "byteorder")
 
 _FILE_WORDS = re.compile(rb"\b(save|from_file|load_tensor|rpc_async|rpc_sync|rpc_remote|debugprims|c10d|dist_rpc)\b")
 _NAMESPACES = rb"(?:aten|prim|prims|quantized|_quantized)"
@@ -50,7 +51,9 @@ def safe_script(archive: Archive) -> io.BytesIO:
             f"{what} was written by torch.save: its arrays come with a pickle and without the network, so nothing of it is read; "
             f"{EXPORT_INSTEAD}, or save a scripted module."
         )
-    missing = [name for name in (*PICKLES, "version") if name not in archive]
+    missing = [name for name in PICKLES if name not in archive]
+    if not any(name in archive for name in VERSIONS):
+        missing.append(VERSIONS[0])
     if missing:
         raise FileError(f"{what} is no whole TorchScript archive: {missing[0]} is not in it.")
     sources = [name for name in archive.names("code/") if name.endswith(".py")]

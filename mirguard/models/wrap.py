@@ -169,7 +169,9 @@ def check_behaviour(model: Classifier) -> None:
             "model.eval(), and normalise over each window alone."
         )
     if (together - together[:1]).abs().max() <= _DEAF * scale:
-        raise UsageError(f"{model.name} gives the same logits whatever it hears: its weights or its input do not reach its output.")
+        raise UsageError(
+            f"{model.name} gives the same logits whatever it hears: its weights or its input do not reach its output."
+        )
 
 
 def reason_of(error: Exception) -> str:
@@ -189,7 +191,10 @@ def _why_no_gradient(logits: torch.Tensor, waveform: torch.Tensor, generator: to
     if not logits.requires_grad:
         return "No gradient reaches the waveform: only attacks that need none can be used."
     weights = torch.randn(logits.shape, generator=generator).to(logits)
-    (gradient,) = torch.autograd.grad((logits * weights).sum(), waveform, allow_unused=True)
+    try:
+        (gradient,) = torch.autograd.grad((logits * weights).sum(), waveform, allow_unused=True)
+    except Exception as error:  # not every operator has a derivative
+        return f"Its gradient cannot be had ({reason_of(error)}): only attacks that need none can be used."
     if gradient is None or not gradient.any():
         return "No gradient reaches the waveform: only attacks that need none can be used."
     if not torch.isfinite(gradient).all():
