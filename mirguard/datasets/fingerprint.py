@@ -40,6 +40,7 @@ FEWEST = 200  # ones in the overlap of each, fewer of which prove nothing (a ton
 POOL, STEP = 16, 8  # frames that are smoothed over, and from one smoothed frame to the next
 CANDIDATE = 0.35  # correlation of smoothed fingerprints from which a pair is looked at closely
 TRIES = 3  # lags that are tried for a pair
+_BLOCK = 32  # clips compared with as many at a time; products of larger matrices start threads that mostly wait
 _MEMORY = 1 << 26  # bytes for the correlations of a block of clips with another
 
 
@@ -163,7 +164,7 @@ def _blocks(order: list[int], smooth: list[np.ndarray]) -> Iterator[list[int]]:
     """Clips of about the same length together, as many as fit into the memory for a block with the longest block."""
     start = 0
     while start < len(order):
-        size = 256
+        size = _BLOCK
         while size > 1:
             block = order[start : start + size]
             length = next_fast_len(len(smooth[block[-1]]) + len(smooth[order[-1]]), real=True)
@@ -182,7 +183,8 @@ def _candidates(
     length = next_fast_len(longest_row + longest_column, real=True)
     spectra_a, spectra_b = _spectra(rows, smooth, length), _spectra(columns, smooth, length)
     # Σ_t a[t + lag]·b[t] over all bands, for every pair: one matrix product a frequency.
-    products = np.matmul(spectra_a, spectra_b.conj().transpose(0, 2, 1))  # (bins, rows, columns)
+    turned = np.ascontiguousarray(spectra_b.conj().transpose(0, 2, 1))
+    products = np.matmul(spectra_a, turned)  # (bins, rows, columns)
     for i, a in enumerate(rows):
         correlations = irfft(products[:, i], length, axis=0)  # (lags, columns)
         for j, b in enumerate(columns):
