@@ -437,6 +437,7 @@ WORKER = """
 import json, sys, time
 from pathlib import Path
 home = Path(sys.argv[3])
+print("a word from somebody else")
 print(json.dumps({"text": "Downloading half", "done": 0.5}), flush=True)
 (home / "half.tar.gz").write_bytes(b"half")
 (home / "whole.zip").write_bytes(b"whole")

@@ -65,7 +65,6 @@ class Leakage:
     artists: dict[str, tuple[str, ...]]
     unreadable: tuple[str, ...]
     silent: tuple[Item, ...]
-    is_split: bool
 
     @property
     def leaks(self) -> bool:
@@ -142,7 +141,6 @@ def check_leakage(
         _straddling_artists(dataset),
         tuple(heard.unreadable),
         tuple(dataset.items[number] for number in heard.silent),
-        bool(dataset.items) and dataset.is_split,
     )
 
 

@@ -124,6 +124,8 @@ def _run(action: str, known: KnownSet, place: Path, progress: Progress | None, c
                     raise MirguardError(
                         f"{title} could not be {_DONE[action]}: mirdata ended without a word; try again."
                     )
+                if not line.startswith("{"):  # something else that spoke before the worker did
+                    continue
                 said = json.loads(line)
                 if "error" in said:
                     raise MirguardError(_failed(action, known, place, said["error"]))
