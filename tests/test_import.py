@@ -401,12 +401,16 @@ def test_what_cannot_be_added_leaves_nothing(brought, tmp_path):
     assert listed() == set()
 
 
-def test_stopping_leaves_nothing(brought):
+@pytest.mark.parametrize("when", ["Loading", "Checking", "Keeping"])
+def test_stopping_leaves_nothing(brought, when):
     class Stop(Exception):
         pass
 
+    told = []
+
     def progress(text: str, done: float | None) -> None:
-        if done and done > 0.3:
+        told.append(text)
+        if text.startswith(when) and told.count(text) == (3 if when == "Checking" else 1):
             raise Stop
 
     with pytest.raises(Stop):

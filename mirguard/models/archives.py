@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from mirguard.errors import FileError
 
 LARGEST = 2 << 30  # bytes, unpacked: models for music are some megabytes to some hundred
-LARGEST_TEXT = 64 << 20  # bytes of one text (a graph, a source file) in an archive
+LARGEST_TEXT = 32 << 20  # bytes of one text (a graph, a source file) in an archive
 MOST_MEMBERS = 20_000
 LARGEST_RATIO = 200  # unpacked to packed; weights hardly pack at all, text by ten
 SMALL = 1 << 20  # bytes that are allowed any ratio

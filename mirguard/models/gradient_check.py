@@ -72,11 +72,17 @@ class GradientCheck:
         }
 
 
-def check_gradient(model: Classifier, file: ModelFile | None = None, *, seed: int = 0) -> GradientCheck:
+def check_gradient(
+    model: Classifier,
+    file: ModelFile | None = None,
+    *,
+    seed: int = 0,
+    rest: Callable[[], None] | None = None,
+) -> GradientCheck:
     """Check the gradient of `model` on three windows (a chord, noise, loud then quiet), and parity if `file` names a reference.
 
-    Takes some 100 forward passes of one window, more where the model cannot be had in double precision. FileError if the parity
-    file cannot be read."""
+    Takes some 100 forward passes of one window, more where the model cannot be had in double precision; `rest` is called before
+    each pass, and what it raises stops it. FileError if the parity file cannot be read."""
     parity: dict[str, Any] = {}
     if file and file.parity:
         found = check_parity(model, file)
@@ -92,7 +98,12 @@ def check_gradient(model: Classifier, file: ModelFile | None = None, *, seed: in
     chord, noise, fading = (sound.to(model.device) for sound in _sounds(model, generator))
     weights = torch.randn(len(model.labels), generator=generator, dtype=torch.float64).to(model.device)
     fine = _in_double(model, torch.stack((chord, noise)))
-    logits = fine or model.logits
+
+    def logits(waveform: torch.Tensor) -> torch.Tensor:
+        if rest:
+            rest()
+        return (fine or model.logits)(waveform)
+
     precision = "double" if fine else "single"
     errors, zeros = [], []
     for which, sound in (("chord", chord), ("noise", noise)):
@@ -158,7 +169,9 @@ def _in_double(model: Classifier, sounds: torch.Tensor) -> Callable[[torch.Tenso
         return None
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)  # torch's, of its own
+            warnings.filterwarnings(
+                "ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning
+            )  # torch's, of its own
             front_end, network = copy.deepcopy(model.front_end).double(), copy.deepcopy(model.network).double()
         with torch.no_grad():
             single, double = model.logits(sounds).double(), network(front_end(sounds.double()))
