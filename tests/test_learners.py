@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from mirguard.errors import FileError, UsageError
+from mirguard.models.bundled import LEARNERS as LEARNERS_BUNDLED
 from mirguard.models.learners.classifier import BLIND, LearnerClassifier
 from mirguard.models.learners.fit import fit_learner, spread
 from mirguard.models.learners.rules import CurvedSupportVectors, Nearest, Tree
@@ -17,9 +18,11 @@ from mirguard.models.learners.saved import save_learner
 from mirguard.models.learners.statistics import LAYER, Statistics
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import read_model_file
+from mirguard.models.tracks import classify
 from mirguard.models.training.fitting import fit_linear, fit_logistic, group_folds
 from mirguard.models.training.methods import find_method
 from mirguard.parameters import resolve
+from mirguard.resources import resource
 
 LEARNERS = ("logistic-regression", "svm", "decision-tree", "nearest-neighbours")
 
@@ -308,3 +311,24 @@ def test_statistics_are_those_of_librosas_cepstrum(source):
     found = ours[:9], ours[10:19], ours[20:29], ours[30:39]
     for one, other in zip(found, parts, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
+
+
+# -- The bundled ones --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def toy_clips():
+    from mirguard.clip import Clip
+    from mirguard.datasets.synthesis import RATE, dataset
+
+    return [(Clip(clip.samples, RATE), clip.label) for clip in dataset(40, 91, "test")]
+
+
+@pytest.mark.parametrize("name", LEARNERS_BUNDLED)
+def test_each_bundled_learner_hears_as_its_card_says(name, toy_clips):
+    file = read_model_file(resource("models", name))
+    assert file.weights_path.stat().st_size < 600 * 1024
+    model = load_model_file(file)
+    right = np.mean([classify(model, clip).label == label for clip, label in toy_clips])
+    assert abs(right - file.card["test"]["clip_accuracy"]) < 0.25
+    assert right > 0.4
