@@ -672,10 +672,21 @@ def test_nothing_of_the_browser_is_cut_off(bench, labelled, size, qtbot):
     panel.set_filter(text="1")
     qtbot.wait(50)
     assert (bench.window.width(), bench.window.height()) == size
-    for part in (panel, panel.filters, panel.detail, panel.table):
+    for part in (panel, panel.filters, panel.detail, panel.table, panel.pages.currentWidget()):
         hint = part.minimumSizeHint()
         assert part.width() >= hint.width(), part
         assert part.height() >= hint.height(), part
+    docks = bench.window.docks
+    assert docks["clips"].geometry().right() < docks["browser"].geometry().left()
+    assert docks["browser"].geometry().right() < docks["designer"].geometry().left()
+    for part in (
+        *panel.decision_buttons.values(),
+        panel.remark,
+        panel.order_menu,
+        panel.close_button,
+        panel.clear_button,
+    ):
+        assert part.mapTo(panel, part.rect().bottomRight()).x() < panel.width(), part
     spectrograms = bench.window.docks["spectrograms"]
     assert bench.window.tabifiedDockWidgets(spectrograms) == [bench.window.docks["browser"]]
     last = COLUMNS.index("decision")

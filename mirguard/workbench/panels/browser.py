@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
@@ -64,6 +64,7 @@ from mirguard.workbench.views.formats import counted
 
 RESORT_MS = 1000  # while clips are being heard, rows change their places no more often
 FIGURES_MS = 250
+NARROW = 600  # pixels
 TYPING_MS = 150
 STATUS_WORDS = {
     ALL: "All clips",
@@ -133,7 +134,21 @@ class BrowserPanel(QWidget):
         self._connect()
         self.restyle()
         self.setAcceptDrops(True)
-        self.setMinimumHeight(200)
+
+    # --- how large it is ---
+
+    def minimumSizeHint(self) -> QSize:
+        """Narrower than its parts are at their widest: where there is little room, decisions are signs without words."""
+        return QSize(400, 240)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        narrow = event.size().width() < NARROW
+        style = Qt.ToolButtonStyle.ToolButtonIconOnly if narrow else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+        for button in self.decision_buttons.values():
+            button.setToolButtonStyle(style)
+        for menu in (self.label_filter, self.status_filter, self.split_filter, self.order_menu):
+            menu.setMinimumContentsLength(2 if narrow else 6)
+        super().resizeEvent(event)
 
     # --- how it is made ---
 
@@ -226,14 +241,14 @@ class BrowserPanel(QWidget):
         self.text = QLineEdit()
         self.text.setPlaceholderText("Search")
         self.text.setClearButtonEnabled(True)
-        self.text.setMinimumWidth(70)
+        self.text.setMinimumWidth(56)
         named(self.text, "Search", "Words in name, artist, labels or notes; all of them must be there")
         clear = self.text.findChild(QToolButton)
         if clear is not None:
             named(clear, "Clear the search")
-        self.label_filter = combo("Class", "Only clips of this class", 5)
+        self.label_filter = combo("Class", "Only clips of this class", 6)
         self.status_filter = combo("Status", "Only clips of this kind", 6)
-        self.split_filter = combo("Split", "Only clips of this split", 5)
+        self.split_filter = combo("Split", "Only clips of this split", 6)
         self.order_menu = combo("Order", "Which clips come first; a column's heading sorts by it", 6)
         for status, words in STATUS_WORDS.items():
             self.status_filter.addItem(words, status)

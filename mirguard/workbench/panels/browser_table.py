@@ -66,6 +66,7 @@ DECISION_ICONS = {
 }
 # Of the window these move through time.
 MOVES = (Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
+NARROW = 500  # pixels
 ICON_SIZE, GAP, PAD = 14, 5, 8
 
 
@@ -320,6 +321,7 @@ class RowsTable(QTableView):
             QKeySequence(key)[0].toCombined(): deed.name for deed in BROWSER_DEEDS.values() for key in deed.keys
         }
         self._own_widths = self._fitting = False
+        self._silent: set[str] = set()
         self._empty = ""
         notifier().changed.connect(self.viewport().update)
 
@@ -327,24 +329,29 @@ class RowsTable(QTableView):
 
     def show_columns(self, collection: Collection, detector: bool) -> None:
         """Only columns that have something to say; `detector` is whether there can be scores."""
-        hidden = {"true"} if collection.mode == REVIEW else set()
+        silent = {"true"} if collection.mode == REVIEW else set()
         if not collection.splits():
-            hidden.add("split")
+            silent.add("split")
         if not detector:
-            hidden.add("score")
-        if hidden == {column for number, column in enumerate(COLUMNS) if self.isColumnHidden(number)}:
-            return
-        for number, column in enumerate(COLUMNS):
-            self.setColumnHidden(number, column in hidden)
-        self._own_widths = False
-        self.fit_columns()
+            silent.add("score")
+        if silent != self._silent:
+            self._silent, self._own_widths = silent, False
+            self.fit_columns()
 
     def fit_columns(self) -> None:
-        """Give the columns the width there is, until the person has moved one."""
-        if self._own_widths:
-            return
+        """Give the columns the width there is, until the person has moved one. Where it is little, the confidence is told
+        below the table only."""
+        self._fitting = True
+        narrow = self.viewport().width() < NARROW
+        for number, column in enumerate(COLUMNS):
+            self.setColumnHidden(number, column in self._silent or (narrow and column == "confidence"))
+        if not self._own_widths:
+            self._share_width()
+        self._fitting = False
+
+    def _share_width(self) -> None:
         width = self.fontMetrics().horizontalAdvance
-        arrow = 14 if self.viewport().width() > 560 else 0  # room for the sign of the sorting
+        arrow = 14 if self.viewport().width() > 600 else 0  # room for the sign of the sorting
         fixed = {
             "confidence": width("Confidence") + 24 + arrow,
             "score": width("Detector") + 32 + arrow,
@@ -356,14 +363,12 @@ class RowsTable(QTableView):
         words = [column for column in shown if column in ("true", "predicted")]
         most = width("electric piano") + 56
         each = max(52, min(most, round(0.6 * left / max(1, len(words)))))
-        self._fitting = True
         for number, column in enumerate(COLUMNS):
             if column in fixed:
                 self.setColumnWidth(number, fixed[column])
             elif column != "name":
                 self.setColumnWidth(number, each)
         self.setColumnWidth(0, max(72, left - each * len(words)))
-        self._fitting = False
 
     def _resized(self) -> None:
         if not self._fitting:
