@@ -168,7 +168,10 @@ def test_the_card_says_how_it_came_about(tones, tmp_path, cache):
     assert Report.from_card(file.labels, card["test"]) == made.report
     assert "18 clips of tones" in file.note and "100 % of 9 held-out clips (95 % interval 70–100 %)" in file.note
     assert "says nothing of other music" in file.note
+    assert card["gradient"]["reaches"] is True
     json.dumps(card)
+    blind = quick(tones, tmp_path, cache, "svm", name="blind")
+    assert blind.file.card["gradient"]["reaches"] is False and not blind.classifier.differentiable
 
 
 def test_cancelling_is_seen_between_batches(tones, tmp_path, cache):

@@ -165,15 +165,14 @@ def train_classifier(
         "parameters": plain(values) | dict(made.chosen),
         "seconds": round(time.perf_counter() - began, 1),
         "test": report.card(),
-        "gradient": _gradient(chosen),
         "version": __version__,
     }
     note = " ".join([_note(dataset, made, report), *made.remarks])
     ear.pause()
     tell(SAVING, None, f"Saving {name}")
-    file = _keep(target, replace, lambda place: made.save(place, name, title, note, card))
+    file, classifier = _keep(target, replace, lambda place: made.save(place, name, title, note, card))
     catalogue.forget(name)
-    return Trained(file, report, load_model_file(file))
+    return Trained(file, report, classifier)
 
 
 def check_name(name: str, folder: str | os.PathLike | None = None, replace: bool = False) -> None:
@@ -351,22 +350,36 @@ def _note(dataset: Any, made: Made, report: Report) -> str:
     )
 
 
-def _gradient(method: Method) -> dict[str, Any]:
-    if method.gradients:
-        return {"reaches": True, "verdict": "none", "sentence": "Made of parts whose gradients reach the waveform."}
-    return {"reaches": False, "verdict": "none", "sentence": "No gradients: only attacks that need none can be used."}
+def _gradient(model: Classifier) -> dict[str, Any]:
+    """What a card says of gradients: whether one reaches the waveform, not (as `gradient_check` does) whether it is the slope."""
+    reaches = False
+    if model.differentiable:
+        with torch.inference_mode(False), torch.enable_grad():
+            window = 0.1 * torch.randn(1, model.window, generator=torch.Generator().manual_seed(0))
+            window = window.to(model.device).requires_grad_()
+            (slope,) = torch.autograd.grad(model.logits(window)[0].max(), window)
+        reaches = bool(torch.isfinite(slope).all() and slope.any())
+    sentence = (
+        "A gradient reaches the waveform; it was not compared with differences."
+        if reaches
+        else "No gradient reaches the waveform: only attacks that need none can be used."
+    )
+    return {"reaches": reaches, "verdict": "none", "sentence": sentence}
 
 
 # -- Keeping it ----------------------------------------------------------------------------------------------------------
 
 
-def _keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> ModelFile:
-    """The model's folder, made beside its place under another name and moved there when it is complete."""
+def _keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> tuple[ModelFile, Classifier]:
+    """The model's folder, made beside its place under another name, and moved there once it is complete and can be loaded."""
     mark = secrets.token_hex(4)
     making, old = target.with_name(f".making-{mark}"), target.with_name(f".old-{mark}")
     try:
         making.mkdir(parents=True)
         file = save(making)
+        classifier = load_model_file(file)
+        file = replace(file, card={**file.card, "gradient": _gradient(classifier)})
+        file.write()
         if target.exists():
             if not replacing:
                 raise UsageError(f"There is a model called {target.name} already; choose another name.")
@@ -386,4 +399,4 @@ def _keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> M
         for place in (making, old):
             with contextlib.suppress(OSError):
                 shutil.rmtree(place)
-    return replace(file, folder=target)
+    return replace(file, folder=target), classifier
