@@ -65,7 +65,8 @@ def load(file: ModelFile) -> TorchClassifier:
 def as_file_error(file: ModelFile, error: UsageError) -> FileError:
     """What does not fit, as the model.toml's fault; with what to do where it looks like a fixed batch that was not declared."""
     message = str(error)
-    if file.batch is None and "does not take waveforms" in message:
+    reason = message.partition(f"{file.window}): ")[2]  # why it does not take waveforms of that shape
+    if file.batch is None and ("shape" in reason or "dimensions" in reason):
         message = (
             message.rstrip(".")
             + "; if it was exported for a fixed number of windows, say so as batch in its model.toml."
