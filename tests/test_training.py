@@ -220,6 +220,7 @@ def test_a_network_is_trained_from_nothing(tmp_path, cache):
     assert [epoch.number for epoch in epochs] == [1, 2, 3, 4]
     assert all(epoch.validation is not None for epoch in epochs) and epochs[-1].loss < epochs[0].loss
     assert made.file.network["name"] == "log-mel-cnn"
+    assert made.file.card["data"]["learned_from"] == ["train"] and "Trained on 8 clips" in made.file.note
 
 
 def test_training_is_told_step_by_step(tones, tmp_path, cache):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mirguard.datasets.labelled import LabelledSet
     from mirguard.models.training.make import Trained, TrainingProgress
     from mirguard.models.training.report import Report
+    from mirguard.parameters import Parameter
 
 _WIDTH = 18  # of a label in the table
 
@@ -64,7 +65,9 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--replace", action="store_true", help="let it take the place of a model of yours with that name"
     )
-    declared = {parameter.name: parameter for method in methods for parameter in method.parameters}
+    declared: dict[str, Parameter] = {}
+    for parameter in (parameter for method in methods for parameter in method.parameters):
+        declared.setdefault(parameter.name, parameter)  # as the first method that has it explains it
     for parameter in declared.values():
         of = [p for method in methods for p in method.parameters if p.name == parameter.name]
         users = ", ".join(method.name for method in methods if parameter.name in {p.name for p in method.parameters})
@@ -188,10 +191,11 @@ def _document(trained: Trained, dataset: LabelledSet) -> dict[str, Any]:
 
 def _show(trained: Trained) -> None:
     file, report = trained.file, trained.report
-    clips = file.card["data"]["clips"]
+    data = file.card["data"]
+    clips = sum(data["clips"][part] for part in data["learned_from"])
     print(
-        f"{file.name}: learned from {clips['train'] + clips['validation']} clips of {file.card['data']['name']} "
-        f"in {file.card['seconds']:.0f} s, split {file.card['data']['split']}"
+        f"{file.name}: learned from {clips} clips of {data['name']} "
+        f"in {file.card['seconds']:.0f} s, split {data['split']}"
     )
     for what, right, of, interval in (
         ("clips", report.clips_right, report.clips, report.clip_interval),
@@ -201,7 +205,7 @@ def _show(trained: Trained) -> None:
         print(f"  {right / of:6.1%} of {of} held-out {what} are right (95 % interval {low:.1%} to {high:.1%})")
     print("  (the interval for windows counts clips, since the windows of one clip are alike)")
     _confusion(report)
-    for warning in file.card["data"]["warnings"]:
+    for warning in data["warnings"]:
         print(f"  {warning}")
     if not trained.classifier.differentiable:
         print("  It has no gradient: only attacks that need none can be used.")

@@ -87,4 +87,5 @@ def from_nothing(method: Method, job: Job) -> Made:
         clip=np.array(clip, np.int64),
         save=save,
         chosen={"batch": batch},
+        learned=(TRAIN,),
     )

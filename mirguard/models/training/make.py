@@ -106,7 +106,7 @@ class Job:
 @dataclass(frozen=True, eq=False)
 class Made:
     """What a way to train gives: the items it could hear, sentences about the others, logits `(n, K)` of the windows of test clips
-    and the clip of each (a number into `items`), and `save(folder, name, title, note, card)`."""
+    and the clip of each (a number into `items`), `save(folder, name, title, note, card)`, and the splits that were learned from."""
 
     items: tuple[Any, ...]
     skipped: tuple[str, ...]
@@ -114,6 +114,7 @@ class Made:
     clip: np.ndarray
     save: Callable[..., ModelFile]
     chosen: Mapping[str, Any]
+    learned: tuple[str, ...]
     lineage: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -289,7 +290,7 @@ def _judge(job: Job, made: Made) -> Report:
 def _warnings(dataset: Any, made: Made, report: Report) -> list[str]:
     """What a person should know before trusting the figures."""
     found = list(dataset.warnings)
-    learned = Counter(item.label for item in made.items if item.split != TEST)
+    learned = Counter(item.label for item in made.items if item.split in made.learned)
     groups = {item.group for item in made.items}
     said = any("each file counts as" in sentence for sentence in found)
     if dataset.grouped_by == "track" and len(groups) == len(made.items) and not said:
@@ -335,6 +336,7 @@ def _data(dataset: Any, made: Made, warnings: list[str]) -> dict[str, Any]:
         "name": dataset.name,
         "source": str(dataset.source),
         "clips": {split: counts[split] for split in (TRAIN, VALIDATION, TEST)},
+        "learned_from": list(made.learned),
         "groups": len({item.group for item in made.items}),
         "split": how,
         "skipped": len(dataset.skipped) + len(made.skipped),
@@ -343,7 +345,7 @@ def _data(dataset: Any, made: Made, warnings: list[str]) -> dict[str, Any]:
 
 
 def _note(dataset: Any, made: Made, report: Report) -> str:
-    learned = sum(item.split != TEST for item in made.items)
+    learned = sum(item.split in made.learned for item in made.items)
     return (
         f"Trained on {learned} clips of {dataset.name}; right for {report.sentence} of the same kind; "
         "says nothing of other music."

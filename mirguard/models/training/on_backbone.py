@@ -100,6 +100,7 @@ def on_backbone(method: Method, job: Job) -> Made:
         clip=clip,
         save=save,
         chosen={"strength": linear.strength, "layers": ", ".join(layers)},
+        learned=(TRAIN,) if tuning else (TRAIN, VALIDATION),
         lineage=(f"{backbone.name} {backbone.hash}",),
         remarks=remarks,
     )

@@ -10,7 +10,7 @@ from mirguard.models.learners.fit import fit_learner
 from mirguard.models.learners.saved import save_learner
 from mirguard.models.learners.statistics import LAYER, Statistics
 from mirguard.models.training.hearing import hear_features
-from mirguard.models.training.make import LEARNING, TEST, Job, Made, check_heard
+from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import STATISTICS, Method, layers_of
 
 
@@ -55,6 +55,7 @@ def with_learner(method: Method, job: Job) -> Made:
         clip=heard.clip[tested],
         save=save,
         chosen=chosen,
+        learned=(TRAIN, VALIDATION),
         lineage=lineage,
     )
 
