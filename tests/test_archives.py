@@ -202,7 +202,7 @@ def leaf(kind, context):
     return {"type": kind, "context": context, "children_spec": []}
 
 
-RUN = "__import__('os').mkdir({place!r})"
+RUN = "__import__('os').mkdir('{place}')"
 GRAPHS = {
     "a call of os": (call("torch.os.mkdir", "{place}"), "none of torch's own operators"),
     "a call of torch.load": (call("torch.load", "{place}"), "none of torch's own operators"),
