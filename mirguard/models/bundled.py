@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 NAME = "toy-instruments"  # the one to start with where there is no other
-NETWORKS = (NAME, "toy-instruments-b", "toy-magnitude-mlp", "toy-raw-cnn", "toy-crnn")
+NETWORKS = (NAME, "toy-instruments-b", "toy-magnitude-mlp", "toy-magnitude-cnn", "toy-raw-cnn", "toy-crnn")
 LEARNERS = ("toy-logistic", "toy-svm", "toy-tree", "toy-nearest")  # without gradients
 NAMES = NETWORKS + LEARNERS
