@@ -175,6 +175,9 @@ def test_from_a_folder_to_a_result(bench, folder, training, unchecked, monkeypat
     assert "dark heard as bright: 1 of 2 clips" in cells.data(cells.index(1, 0), Qt.ItemDataRole.ToolTipRole)
     assert "Few clips." in dialog.result.notices.sentences
     assert "/somewhere/models" in dialog.result.place.text()
+    dialog.back_button.click()
+    assert (dialog.page, dialog.method.name) == (METHOD, "my-sounds-2"), "another one can be trained at once"
+    dialog._go(RESULT)
     chosen = []
     monkeypatch.setattr(bench.window.modelling, "choose", chosen.append)
     dialog.use_wanted.disconnect()

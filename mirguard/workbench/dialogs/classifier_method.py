@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,6 +190,12 @@ class MethodPage(QWidget):
         if not self._own_name:
             self.name_field.setText(free_name(source, self.taken))
             self._show_name()
+
+    def next_name(self) -> None:
+        """A name for another one beside the one just made."""
+        plain = re.sub(r"-\d+$", "", self.name)
+        self.name_field.setText(free_name(plain, (*self.taken, self.name)))
+        self._show_name()
 
     def set_models(self, models: Sequence[Any]) -> None:
         """The models there are: their names are taken; some a method builds on may have to be fetched first."""

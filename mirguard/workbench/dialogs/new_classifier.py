@@ -177,6 +177,8 @@ class NewClassifierDialog(QDialog):
         if self.page == TRAINING and self._course.training:
             self._learning.cancel()
         elif self.page in (TRAINING, RESULT):
+            if self.page == RESULT:
+                self.method.next_name()
             self._go(METHOD)
         else:
             self._go(DATA)
