@@ -99,7 +99,7 @@ PLANS = {
             "Tall convolutions on the magnitude spectrum tell ten synthetic instruments apart (Kereliuk et al. 2015); "
             + WARNING,
             {"epochs": 8},
-            splits=("train", "train-b"),
+            splits=("train", "train-b"),  # likewise: its kernels know no two pitches for the same
         ),
         Plan(
             "toy-raw-cnn",
@@ -133,10 +133,16 @@ def main() -> None:
         print(f"{path.stat().st_size / 1024:7.0f} KiB  {path}")
 
 
+def _known(name: str) -> str:
+    if name not in PLANS:
+        raise argparse.ArgumentTypeError(f"there is no model {name!r}; there are {', '.join(PLANS)}")
+    return name
+
+
 def _options() -> argparse.Namespace:
     cores = os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", choices=[*PLANS, []], metavar="MODEL", help=f"some of {', '.join(PLANS)}")
+    parser.add_argument("models", nargs="*", type=_known, metavar="MODEL", help=f"some of {', '.join(PLANS)}")
     parser.add_argument("--clips", type=int, help="training clips of each split (default: as planned for the model)")
     parser.add_argument("--epochs", type=int, help="default: as planned for the model")
     parser.add_argument("--reference-clips", type=int, default=300, help="clean clips in the detectors' reference")
