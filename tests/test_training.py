@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_sounds import RATE, Dataset, Item, make_tones
 from torch import nn
@@ -272,6 +272,7 @@ class Recording(Exception):
     """Ends a training once it is known what would be learned from."""
 
 
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from(["train", "validation", "test"]), st.integers(1, 9)), min_size=2, max_size=9))
 def test_no_window_of_a_test_clip_is_ever_learned_from(tmp_path_factory, parts):
     """Each clip carries its own number as its level; what the last layer is fitted on tells which clips were in it."""
