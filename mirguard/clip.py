@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 import soundfile
 
 from mirguard.errors import FileError, UsageError
+from mirguard.files import beside, replacing
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 MAX_CHANNELS = 8
@@ -270,7 +270,7 @@ def check_export(path: str | os.PathLike, subtype: str = "PCM_16") -> Path:
         if path.exists() and not os.access(path, os.W_OK):
             raise FileError(f"{path.name} is there already and write-protected; choose another name.")
         # Trying is the only way to know: permissions, read-only disks, quotas and containers all have a say.
-        trial = _beside(path)
+        trial = beside(path)
         trial.touch(exist_ok=False)
         trial.unlink()
     except (OSError, ValueError) as error:
@@ -280,23 +280,13 @@ def check_export(path: str | os.PathLike, subtype: str = "PCM_16") -> Path:
     return path
 
 
-def _beside(path: Path) -> Path:
-    """A new name in the same folder, so that renaming it to `path` is one step."""
-    return path.with_name(f".mirguard-{secrets.token_hex(4)}.part")
-
-
 def save_clip(clip: Clip, path: str | os.PathLike, subtype: str = "PCM_16") -> Path:
     """Write WAV or FLAC, whole or not at all: a temporary file beside it is synced and renamed."""
     path = check_export(path, subtype)
-    temporary = _beside(path)
     try:
-        # libsndfile opens the file itself: through a Python file object it cannot be told of a full disk.
-        write(clip, _native(temporary), FORMATS[path.suffix.lower()], subtype)
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            # libsndfile opens the file itself: through a Python file object it cannot be told of a full disk.
+            write(clip, _native(temporary), FORMATS[path.suffix.lower()], subtype)
     except (OSError, soundfile.LibsndfileError) as error:
         raise FileError(f"{path.name} cannot be written: {_reason(error)}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -709,4 +709,4 @@ def test_listing_and_refusing_load_no_torch(demo):
 
 def test_the_demo_clip_and_what_it_needs_are_shipped():
     assert math.isfinite(load_clip(demo_clip()).duration)
-    assert resource("models", f"{TOY}.safetensors").is_file()
+    assert resource("models", TOY, "model.toml").is_file()

@@ -398,7 +398,7 @@ def test_decisions_are_written_whole_or_not_at_all(own_data, monkeypatch):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mirguard.workbench.reviews.os.fsync", full)
+    monkeypatch.setattr("mirguard.files.os.fsync", full)
     with pytest.raises(FileError, match="No space left"):
         write_records(path, "/music", [Record("a", decision=UNSURE)])
     assert [file.name for file in path.parent.iterdir()] == [path.name]

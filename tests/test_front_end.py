@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mirguard.errors import UsageError
+from mirguard.models.contract import TorchClassifier
 from mirguard.models.front_end import LogMel, hz_to_mel, mel_filters, mel_to_hz
 
 
@@ -83,3 +85,23 @@ def test_gradient_is_the_finite_difference(compression):
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(UsageError):
         LogMel(16000, **wrong)
+
+
+def test_a_models_hash_knows_settings_and_not_how_filters_were_rounded():
+    def model(**settings):
+        front_end = LogMel(8_000, n_fft=256, hop=128, n_mels=8, **settings)
+        network = nn.Sequential(nn.Flatten(), nn.Linear(8 * front_end.frames(1_024), 2))
+        nn.init.constant_(network[1].weight, 0.1)
+        nn.init.zeros_(network[1].bias)
+        return front_end, network
+
+    def hash_of(front_end, network):
+        return TorchClassifier("m", front_end, network, sample_rate=8_000, window=1_024, labels=("a", "b")).hash
+
+    front_end, network = model()
+    plain = hash_of(front_end, network)
+    front_end.filters *= 1 + 1e-6  # as another processor might
+    assert hash_of(front_end, network) == plain
+    assert hash_of(*model(fmin=50.0)) != plain
+    network[1].weight[0, 0] += 1e-3
+    assert hash_of(front_end, network) != plain

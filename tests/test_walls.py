@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-NO_TORCH = ("analysis", "clip", "datasets", "errors", "parameters", "playback", "resources")
+NO_TORCH = ("analysis", "clip", "datasets", "errors", "files", "parameters", "playback", "resources")
 
 # Run first in a fresh interpreter: an import of one of these names fails, as if it were not installed.
 BLOCK = """
@@ -141,7 +141,7 @@ json.dump(documents, sys.stdout)
     lines = [
         ["models", "list"],
         ["classify", str(original), *model],
-        ["attack", str(original), *model, "--attack", "fgsm", "--snr", "40", "-o", str(attacked)],
+        ["attack", str(original), *model, "--attack", "pgd", "--steps", "3", "--snr", "40", "-o", str(attacked)],
         ["detect", str(attacked), *model],
         ["compare", str(original), str(attacked)],
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -17,6 +16,7 @@ from pathlib import Path, PureWindowsPath
 
 from mirguard.datasets.labelled import SPLITS, Cancel, Item, LabelledSet, Progress, pause, some
 from mirguard.errors import FileError, UsageError
+from mirguard.files import write_whole
 
 TABLES = ("labels.csv", "metadata.csv")  # looked for in a folder, in this order
 SOUNDS = frozenset(
@@ -116,15 +116,10 @@ def write_table(dataset: LabelledSet, path: str | os.PathLike) -> Path:
         times = ("" if time is None else repr(time) for time in (item.start, item.seconds))
         row = (file.relative_to(path.parent).as_posix(), item.label, item.group, item.artist, item.split, *times)
         table.writerow(row)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="", errors="surrogateescape")
-        temporary.replace(path)
+        write_whole(path, text.getvalue().encode("utf-8", errors="surrogateescape"))
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # the reason why it could not be written is told already
-            temporary.unlink(missing_ok=True)
     return path
 
 

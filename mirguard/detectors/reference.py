@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors.numpy import save as encode
 
 from mirguard.clip import Clip, load_clip
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
+from mirguard.files import write_whole
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import decide
 from mirguard.models.tracks import Track
@@ -97,13 +97,9 @@ class Reference:
             {"features": self.features.astype(np.float16), "clip_of_window": self.clip_of_window},
             metadata={"about": json.dumps(about)},
         )
-        temporary = path.with_suffix(f".{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(path)
+            write_whole(path, data)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise FileError(f"The reference cannot be kept in {path.parent}: {error.strerror}.") from error
 
     @classmethod

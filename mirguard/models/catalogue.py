@@ -117,7 +117,7 @@ def _find(name: str) -> Entry:
         return entries[name]
     if name.endswith(".toml") or os.sep in name or "/" in name:
         return _kept(Path(name).expanduser(), YOURS)
-    close = get_close_matches(name.lower(), entries, 1, 0.5)
+    close = get_close_matches(name.lower(), entries, 1, 0.6)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(entries)}."
     raise UsageError(f"There is no model {name!r}; {hint}")
 

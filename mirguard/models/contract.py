@@ -134,7 +134,8 @@ class TorchClassifier(Classifier):
         return found, logits
 
     def _hash(self) -> str:
-        digest = hashlib.sha256(f"{self.sample_rate} {self.window} {self.task} {self.labels}".encode())
+        about = f"{self.sample_rate} {self.window} {self.task} {self.labels} {self.front_end!r}"
+        digest = hashlib.sha256(about.encode())
         for part in (self.front_end, self.network):
             for key, value in part.state_dict().items():
                 digest.update(f"{key} {tuple(value.shape)} ".encode())

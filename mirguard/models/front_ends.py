@@ -60,7 +60,12 @@ class Magnitude(nn.Module):
         self.sample_rate, self.n_fft, self.hop = sample_rate, n_fft, hop
         self.compression, self.gain, self.pad = compression, gain, pad
         window = torch.hann_window(n_fft, dtype=torch.float64)
-        self.register_buffer("window", (window / (window.sum() / 2)).float())
+        self.register_buffer("window", (window / (window.sum() / 2)).float(), persistent=False)
+
+    def extra_repr(self) -> str:
+        """The settings, which identify a front end."""
+        names = ("sample_rate", "n_fft", "hop", "compression", "gain", "pad")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
 
     def frames(self, samples: int) -> int:
         """The number of frames that `samples` give."""

@@ -5,8 +5,6 @@ Read, checked and written without torch, so that a catalogue of many is listed a
 
 from __future__ import annotations
 
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from typing import Any
 import tomli_w
 
 from mirguard.errors import FileError
+from mirguard.files import write_whole
 
 FILE = "model.toml"
 TASKS = ("single-label", "tagging")
@@ -103,22 +102,10 @@ class ModelFile:
         """Write whole or not at all, by default where it was read; FileError says why it cannot be."""
         path = path or self.folder / self.called
         data = tomli_w.dumps(self.document()).encode()
-        temporary = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-                temporary = file.name
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-            temporary = None
+            write_whole(path, data)
         except OSError as error:
             raise FileError(f"{path} cannot be written: {error.strerror}.") from error
-        finally:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
         return path
 
 

@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mirguard.errors import FileError
+from mirguard.files import write_whole
 from mirguard.resources import data_folder
 
 VERSION = 1
@@ -109,7 +109,7 @@ def write_records(path: Path, source: str, records: Iterable[Record]) -> None:
     # A line each; without indentation, since that is written by slow means.
     lines = ",\n".join(json.dumps(vars(record)) for record in records)
     text = f'{{"version": {VERSION}, "source": {json.dumps(source)}, "records": [\n{lines}\n]}}\n'
-    write_whole(path, text.encode("ascii"), "Make room there or make it writable")
+    _write(path, text.encode("ascii"), "Make room there or make it writable")
 
 
 def write_table(path: Path, rows: list[Mapping[str, object]]) -> None:
@@ -118,20 +118,13 @@ def write_table(path: Path, rows: list[Mapping[str, object]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["file", "label", "decision", "note"])
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(path, text.getvalue().encode("utf-8", errors="surrogateescape"), "Choose another place")
+    _write(path, text.getvalue().encode("utf-8", errors="surrogateescape"), "Choose another place")
 
 
-def write_whole(path: Path, content: bytes, remedy: str) -> None:
-    """Write beside the place and rename; the error ends with what to do."""
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
+def _write(path: Path, content: bytes, remedy: str) -> None:
+    """The error ends with what to do."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = (error.strerror or "the disk may be full").rstrip(".")
         raise FileError(f"The decisions cannot be written to {path}: {reason}. {remedy}.") from error

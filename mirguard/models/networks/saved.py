@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from mirguard.errors import FileError, UsageError
+from mirguard.files import write_whole
 from mirguard.models.architectures import find_architecture
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL
@@ -67,7 +66,10 @@ def save_network(
             value = value.detach().cpu().float()
             tiny = value.abs() < torch.finfo(torch.float32).tiny * 1e6
             weights[key] = torch.where(tiny, torch.zeros_like(value), value).contiguous()
-    _write(file.weights_path, save(weights))
+    try:
+        write_whole(file.weights_path, save(weights))
+    except OSError as error:
+        raise FileError(f"{file.weights_path} cannot be written: {error.strerror}.") from error
     file.write()
     return file
 
@@ -153,22 +155,3 @@ def _try(classifier: TorchClassifier) -> None:
         ) from error
     if tuple(logits.shape) != (1, len(classifier.labels)) or not torch.isfinite(logits).all():
         raise FileError(f"{classifier.name}: its network gives no finite logits for quiet noise.")
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as stream:
-            temporary = stream.name
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
