@@ -258,7 +258,7 @@ def test_a_clean_set_gets_one_sentence(tmp_path, clips):
     for n in range(4):
         save(tmp_path / f"c{n % 2}" / f"{n}.wav", clips[n])
     leakage = check_leakage(labelled_folder(tmp_path))
-    assert leakage.sentences == ("No recording comes twice among 4 clips, and nothing straddles.",)
+    assert leakage.sentences == ("No recording comes twice among 4 clips, and none leaks from one part into another.",)
     assert not leakage.leaks and not leakage.duplicates
 
 

@@ -86,7 +86,7 @@ class Leakage:
         if self.unreadable:
             found.append(f"{_many(len(self.unreadable), 'clip')} could not be read: {self.unreadable[0]}")
         return tuple(found) or (
-            f"No recording comes twice among {_many(self.checked, 'clip')}, and nothing straddles.",
+            f"No recording comes twice among {_many(self.checked, 'clip')}, and none leaks from one part into another.",
         )
 
     def _of_duplicates(self) -> Iterator[str]:

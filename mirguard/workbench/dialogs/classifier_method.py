@@ -30,8 +30,8 @@ from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.level_slider import LevelSlider
 
 KINDS = {
-    "backbone": "On a model that hears music",
-    "network": "A network from nothing",
+    "backbone": "On a music model",
+    "network": "A network from scratch",
     "learner": "Classical learners",
 }
 GRADIENTS = "Gives gradients: every attack can be used on it."
@@ -131,11 +131,11 @@ class MethodPage(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(18)
-        layout.addWidget(self.list, 5)
+        layout.addWidget(self.list, 6)
         layout.addWidget(Scroll(inner, "Settings of the method"), 7)
         layout.addLayout(right, 7)
         self.notices.setMaximumHeight(120)
-        self.list.setMinimumWidth(200)
+        self.list.setMinimumWidth(230)
         self.set_models(models)
         self._choose(next(iter(self._methods), None))
 

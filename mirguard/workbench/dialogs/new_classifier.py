@@ -30,6 +30,7 @@ from mirguard.workbench.views.steps import Steps
 
 DATA, METHOD, TRAINING, RESULT = range(4)
 NAMES = ("Data", "Method", "Training", "Result")
+FRAME = QSize(8, 44)  # what a window manager puts around
 TICK_MS = 500  # so often are the seconds counted on
 
 
@@ -101,6 +102,8 @@ class NewClassifierDialog(QDialog):
         learning.finished.connect(self._finished)
         self._tick = QTimer(self, interval=TICK_MS)
         self._tick.timeout.connect(self._show_progress)
+        # Qt would give a dialog two thirds of the screen at most.
+        self.resize(self.sizeHint().boundedTo(self.screen().availableSize() - FRAME))
         self._go(DATA)
         self._show()
 

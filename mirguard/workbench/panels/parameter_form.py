@@ -24,7 +24,7 @@ from mirguard.workbench.views.level_slider import LevelSlider
 # What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
-WORDS = {"l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)"}
+WORDS = {"l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
 
 
 class ParameterForm(QWidget):

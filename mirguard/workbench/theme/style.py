@@ -68,7 +68,7 @@ QPushButton { background: $raised; color: $text; border: 1px solid $border; bord
               padding: 5px 14px; min-height: 16px; }
 QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $pressed; }
-QPushButton:focus { border-color: $accent; }
+QPushButton:focus { border-color: $accent; outline: none; }
 QPushButton::menu-indicator { image: url("$chevron_down"); width: 10px; height: 10px;
                               subcontrol-origin: padding; subcontrol-position: right center; right: 7px; }
 QPushButton[menu="true"] { padding-right: 24px; }
