@@ -17,25 +17,11 @@ from mirguard.datasets.synthesis import example
 from mirguard.errors import FileError
 from mirguard.workbench import rows as requests
 from mirguard.workbench.actions import BROWSER_DEEDS, DEEDS
-from mirguard.workbench.collection import (
-    ACCEPT,
-    ADVERSARIAL,
-    COLUMNS,
-    FAILED,
-    FLAGGED_FIRST,
-    HEARD,
-    LABELLED,
-    MISPREDICTED_FIRST,
-    RELABEL,
-    REVIEW,
-    UNDECIDED,
-    UNSURE,
-    WRONG,
-    Collection,
-    Heard,
-    Order,
-)
-from mirguard.workbench.panels.browser import BrowserPanel
+from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
+from mirguard.workbench.collection.filter import UNDECIDED, WRONG
+from mirguard.workbench.collection.order import FLAGGED_FIRST, MISPREDICTED_FIRST, Order
+from mirguard.workbench.collection.row import ACCEPT, ADVERSARIAL, COLUMNS, FAILED, HEARD, RELABEL, UNSURE, Heard
+from mirguard.workbench.panels.browser.panel import BrowserPanel
 from mirguard.workbench.reviews import read_records, review_file
 
 NAMES = ("brass", "electric_piano", "drums")
@@ -115,13 +101,13 @@ def test_a_labelled_folder_is_heard_and_a_torn_file_does_not_stop_it(bench, labe
         row.right is (row.heard.label == row.item.label.replace("_", " ")) for row in collection.rows if row.heard
     )
     panel = bench.window.browser
-    assert panel.summary.text().replace("\u00a0", " ").startswith("6 of 7 clips heard · ")
-    assert "1\u00a0unreadable" in panel.summary.text()
-    assert "% interval" in panel.summary.text().replace("\u00a0", " ")
+    assert panel.summary.figures.text().replace("\u00a0", " ").startswith("6 of 7 clips heard · ")
+    assert "1\u00a0unreadable" in panel.summary.figures.text()
+    assert "% interval" in panel.summary.figures.text().replace("\u00a0", " ")
     place = shown(bench).index("torn.wav")
     assert cell(bench, place, "predicted") == "cannot be read"
     panel.table.choose(torn.number)
-    assert panel.about.text() == torn.trouble
+    assert panel.review.about.text() == torn.trouble
     assert bench.sentences("error") == [], "the row says it"
     assert bench.window.docks["browser"].isVisible()
 
@@ -176,8 +162,8 @@ def test_a_model_without_a_reference_says_so_and_gives_no_scores(bench, labelled
     bench.start()
     collection = opened(bench, labelled, LABELLED)
     assert [row.heard.score for row in collection.rows if row.heard] == [None] * 6
-    bench.until(lambda: "no clean reference" in bench.window.browser.note.text())
-    assert "flagged" not in bench.window.browser.summary.text()
+    bench.until(lambda: "no clean reference" in bench.window.browser.summary.note.text())
+    assert "flagged" not in bench.window.browser.summary.figures.text()
     assert bench.window.browser.table.isColumnHidden(COLUMNS.index("score"))
 
 
@@ -187,9 +173,9 @@ def test_a_dataset_of_classes_that_the_model_does_not_know(bench, queue):
     bench.start()
     collection = opened(bench, queue, LABELLED)
     assert [row.right for row in collection.rows] == [None]
-    assert "no clip counts as right or wrong" in bench.window.browser.note.text()
-    bench.window.browser.confusion_button.click()
-    assert "knows none" in bench.window.browser.confusion_words.text()
+    assert "no clip counts as right or wrong" in bench.window.browser.summary.note.text()
+    bench.window.browser.head.confusion_button.click()
+    assert "knows none" in bench.window.browser.confusion.words.text()
     assert bench.heard("belong to no class"), "what the reader of the folder remarks is passed on"
 
 
@@ -198,17 +184,17 @@ def test_a_cell_of_the_confusion_matrix_shows_its_clips(bench, labelled, qtbot):
     collection = opened(bench, labelled, LABELLED)
     panel = bench.window.browser
     labels, counts = collection.confusion()
-    panel.confusion_button.click()
+    panel.head.confusion_button.click()
     assert panel.confusion.isVisible()
     assert not panel.table.isVisible()
-    assert panel.confusion.counts.confusion == tuple(map(tuple, counts))
+    assert panel.confusion.matrix.counts.confusion == tuple(map(tuple, counts))
     true, said = next((i, j) for i, row in enumerate(counts) for j, count in enumerate(row) if count)
-    where = panel.confusion.visualRect(panel.confusion.counts.index(true, said)).center()
-    qtbot.mouseClick(panel.confusion.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    where = panel.confusion.matrix.visualRect(panel.confusion.matrix.counts.index(true, said)).center()
+    qtbot.mouseClick(panel.confusion.matrix.viewport(), Qt.MouseButton.LeftButton, pos=where)
     assert panel.table.isVisible()
     assert panel.table.rows.rowCount() == counts[true][said]
-    assert f"{labels[true]} heard as {labels[said]}" in panel.shown.text()
-    panel.clear_button.click()
+    assert f"{labels[true]} heard as {labels[said]}" in panel.summary.shown.text()
+    panel.summary.clear_button.click()
     assert panel.table.rows.rowCount() == len(collection.rows)
 
 
@@ -221,7 +207,7 @@ def test_listed_data_of_a_known_set_can_be_shown(bench, labelled):
     bench.window.browsing.show(LabelledSet("known", str(labelled), ("drums",), items))
     bench.until(lambda: bench.window.browsing.progress.done == 2)
     panel = bench.window.browser
-    assert not panel.split_filter.isHidden()
+    assert not panel.filters.split_filter.isHidden()
     assert not panel.table.isColumnHidden(COLUMNS.index("split"))
     panel.set_filter(split="test")
     assert shown(bench) == ["drums 2.wav [0.2–0.7 s]"]
@@ -239,7 +225,7 @@ def test_decisions_are_kept_as_they_are_made_and_found_again(bench, queue, qtbot
     bench.document.set_fpr(0.4)
     collection = opened(bench, queue, REVIEW)
     panel, table = bench.window.browser, bench.window.browser.table
-    assert panel.order_menu.currentData() == FLAGGED_FIRST
+    assert panel.filters.order_menu.currentData() == FLAGGED_FIRST
     order = list(table.rows.order)
     flags = [collection.flagged(collection.rows[number]) for number in order]
     assert flags == sorted(flags, reverse=True), "flagged first"
@@ -250,7 +236,7 @@ def test_decisions_are_kept_as_they_are_made_and_found_again(bench, queue, qtbot
         qtbot.keyClick(table, key)
     assert [collection.rows[number].decision for number in order] == [ACCEPT, ADVERSARIAL, UNSURE, ""]
     assert table.current_number == order[3]
-    panel.remark.setText("whistles")
+    panel.review.remark.setText("whistles")
     path = review_file(str(queue.resolve()))
     bench.until(lambda: path.exists() and len(read_records(path)) == 3)
     assert {record.place for record in read_records(path)} < {file.name for file in queue.iterdir()}
@@ -262,7 +248,7 @@ def test_decisions_are_kept_as_they_are_made_and_found_again(bench, queue, qtbot
     assert [again.rows[number].decision for number in order] == [ACCEPT, ADVERSARIAL, UNSURE, ""]
     assert again.rows[order[3]].note == "whistles"
     assert table.current_number == order[3], "goes on where it was left"
-    assert "3\u00a0decided" in panel.summary.text()
+    assert "3\u00a0decided" in panel.summary.figures.text()
 
 
 def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot, monkeypatch):
@@ -270,32 +256,32 @@ def test_a_decision_can_be_changed_taken_back_and_relabelled(bench, queue, qtbot
     collection = opened(bench, queue, REVIEW)
     panel, table = bench.window.browser, bench.window.browser.table
     first = table.rows.order[0]
-    panel.decision_buttons[ACCEPT].click()
+    panel.review.decision_buttons[ACCEPT].click()
     assert collection.rows[first].decision == ACCEPT
     table.choose(first)
-    assert panel.decision_buttons[ACCEPT].isChecked()
-    panel.decision_buttons[UNSURE].click()
+    assert panel.review.decision_buttons[ACCEPT].isChecked()
+    panel.review.decision_buttons[UNSURE].click()
     assert collection.rows[first].decision == UNSURE
     table.choose(first)
-    panel.decision_buttons[UNSURE].click()
+    panel.review.decision_buttons[UNSURE].click()
     assert collection.rows[first].decision == "", "pressed again, it is taken back"
     assert table.current_number == first
-    panel.relabel.lineEdit().setText("FLUTE")
-    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
+    panel.review.relabel.lineEdit().setText("FLUTE")
+    qtbot.keyClick(panel.review.relabel, Qt.Key.Key_Return)
     assert (collection.rows[first].decision, collection.rows[first].record.label) == (RELABEL, "flute")
     table.choose(first)
     offered = []
-    monkeypatch.setattr(panel, "_offer_labels", offered.append)
-    panel.relabel.lineEdit().setText("string")
-    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
+    monkeypatch.setattr(panel.review, "_offer_labels", offered.append)
+    panel.review.relabel.lineEdit().setText("string")
+    qtbot.keyClick(panel.review.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "flute"
     assert offered == ["string"], "plucked or bowed? is asked"
-    panel.relabel.lineEdit().setText("mall")
-    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
+    panel.review.relabel.lineEdit().setText("mall")
+    qtbot.keyClick(panel.review.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "mallet"
     table.choose(first)
-    panel.relabel.lineEdit().setText("hurdy-gurdy")
-    qtbot.keyClick(panel.relabel, Qt.Key.Key_Return)
+    panel.review.relabel.lineEdit().setText("hurdy-gurdy")
+    qtbot.keyClick(panel.review.relabel, Qt.Key.Key_Return)
     assert collection.rows[first].record.label == "hurdy-gurdy", "the model need not know it"
     assert cell(bench, table.rows.place_of(first), "decision") == "→ hurdy-gurdy"
 
@@ -486,10 +472,10 @@ def test_escape_stops_hearing_and_it_goes_on_when_asked(bench, labelled, monkeyp
     bench.window.actions_by_name["cancel"].trigger()
     stopped = browsing.collection.counts().heard
     assert browsing.progress.state == "stopped"
-    assert bench.window.browser.resume_button.isVisible()
+    assert bench.window.browser.hearing.resume_button.isVisible()
     bench.until(lambda: not bench.window.bench.engine.busy and not bench.window.bench.pictures.busy)
     assert browsing.collection.counts().heard == stopped
-    bench.window.browser.resume_button.click()
+    bench.window.browser.hearing.resume_button.click()
     bench.until(lambda: browsing.progress.state == "done")
     assert browsing.collection.counts().heard == 6
 
@@ -519,7 +505,7 @@ def test_a_folder_with_nothing_in_it_is_a_message(bench, tmp_path):
     bench.window.deeds.datasets.show(tmp_path / "empty", REVIEW)
     bench.until(lambda: bench.heard("no sound files"))
     assert bench.window.browsing.collection is None
-    assert bench.window.browser.open_buttons["review"].isEnabled()
+    assert bench.window.browser.nothing_open.open_buttons["review"].isEnabled()
 
 
 def test_what_is_dropped_on_the_browser_opens_in_it(bench, labelled, queue):
@@ -572,12 +558,12 @@ def test_thousands_of_rows_are_filtered_and_sorted_in_the_table(bench):
     assert shown(bench)[0] == "4990.wav", "the largest score first"
     panel.table.horizontalHeader().sectionClicked.emit(COLUMNS.index("score"))
     assert shown(bench)[0] == "0.wav"
-    panel.text.setText("49")
+    panel.filters.text.setText("49")
     bench.until(lambda: table.rows.rowCount() == len([n for n in range(0, 5000, 10) if "49" in str(n)]))
-    panel.text.setText("nothing has this")
+    panel.filters.text.setText("nothing has this")
     bench.until(lambda: table.rows.rowCount() == 0)
     assert table.current_number is None
-    assert not panel.send_button.isEnabled()
+    assert not panel.review.send_button.isEnabled()
 
 
 def test_the_chosen_row_stays_chosen_and_in_its_place_when_others_move(bench, qtbot):
@@ -603,16 +589,16 @@ def test_letters_in_the_search_field_are_letters_and_keys_in_the_table_are_its_o
     collection = opened(bench, queue, REVIEW)
     window, panel = bench.window, bench.window.browser
     window.activateWindow()
-    panel.text.setFocus()
-    qtbot.keyClicks(panel.text, "ad s")
-    assert panel.text.text() == "ad s"
+    panel.filters.text.setFocus()
+    qtbot.keyClicks(panel.filters.text, "ad s")
+    assert panel.filters.text.text() == "ad s"
     assert collection.counts().decided == 0
     assert not window.listening.auditioning
     panel.clear_filter()
-    panel.text.clear()
-    panel.remark.setFocus()
-    qtbot.keyClicks(panel.remark, "rad")
-    qtbot.keyClick(panel.remark, Qt.Key.Key_Return)
+    panel.filters.text.clear()
+    panel.review.remark.setFocus()
+    qtbot.keyClicks(panel.review.remark, "rad")
+    qtbot.keyClick(panel.review.remark, Qt.Key.Key_Return)
     assert collection.rows[panel.table.current_number].note == "rad"
     assert collection.counts().decided == 0
 
@@ -648,13 +634,19 @@ def test_tab_goes_through_the_browser_in_the_order_it_is_read(bench, labelled, q
     opened(bench, labelled, LABELLED)
     panel = bench.window.browser
     bench.window.activateWindow()
-    panel.text.setFocus()
+    panel.filters.text.setFocus()
     seen = []
     for _ in range(14):
         seen.append(QApplication.focusWidget())
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
-    expected = [panel.text, panel.label_filter, panel.status_filter, panel.order_menu, panel.table]
-    places = [seen.index(widget) for widget in (*expected, panel.play_button, panel.send_button)]
+    expected = [
+        panel.filters.text,
+        panel.filters.label_filter,
+        panel.filters.status_filter,
+        panel.filters.order_menu,
+        panel.table,
+    ]
+    places = [seen.index(widget) for widget in (*expected, panel.review.play_button, panel.review.send_button)]
     assert places == sorted(places)
 
 
@@ -670,7 +662,7 @@ def test_nothing_of_the_browser_is_cut_off(bench, labelled, size, qtbot):
     panel.set_filter(text="1")
     qtbot.wait(50)
     assert (bench.window.width(), bench.window.height()) == size
-    for part in (panel, panel.filters, panel.detail, panel.table, panel.pages.currentWidget()):
+    for part in (panel, panel.filters, panel.review, panel.table, panel.pages.currentWidget()):
         hint = part.minimumSizeHint()
         assert part.width() >= hint.width(), part
         assert part.height() >= hint.height(), part
@@ -678,11 +670,11 @@ def test_nothing_of_the_browser_is_cut_off(bench, labelled, size, qtbot):
     assert docks["clips"].geometry().right() < docks["browser"].geometry().left()
     assert docks["browser"].geometry().right() < docks["designer"].geometry().left()
     for part in (
-        *panel.decision_buttons.values(),
-        panel.remark,
-        panel.order_menu,
-        panel.close_button,
-        panel.clear_button,
+        *panel.review.decision_buttons.values(),
+        panel.review.remark,
+        panel.filters.order_menu,
+        panel.head.close_button,
+        panel.summary.clear_button,
     ):
         assert part.mapTo(panel, part.rect().bottomRight()).x() < panel.width(), part
     spectrograms = bench.window.docks["spectrograms"]

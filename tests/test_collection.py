@@ -16,34 +16,24 @@ from mirguard.clip import save_clip
 from mirguard.datasets.folder import labelled_folder
 from mirguard.datasets.labelled import Item
 from mirguard.errors import FileError
-from mirguard.workbench.collection import (
-    ACCEPT,
-    ADVERSARIAL,
+from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
+from mirguard.workbench.collection.decision_table import decision_table
+from mirguard.workbench.collection.filter import (
     ALL,
-    AS_LISTED,
-    COLUMNS,
     DECIDED,
     FLAGGED,
-    FLAGGED_FIRST,
-    LABELLED,
-    MISPREDICTED_FIRST,
-    ORDERS,
-    RELABEL,
-    REVIEW,
     RIGHT,
     STATUSES,
     UNDECIDED,
     UNHEARD,
     UNREAD,
-    UNSURE,
     WRONG,
-    Collection,
     Filter,
-    Heard,
-    Order,
-    natural,
-    plain,
+    passes,
 )
+from mirguard.workbench.collection.label_names import natural, plain
+from mirguard.workbench.collection.order import AS_LISTED, FLAGGED_FIRST, MISPREDICTED_FIRST, ORDERS, Order
+from mirguard.workbench.collection.row import ACCEPT, ADVERSARIAL, COLUMNS, RELABEL, UNSURE, Heard
 from mirguard.workbench.reviews import Record, read_records, review_file, write_records, write_table
 
 LABELS = ("rock", "hip-hop", "jazz")
@@ -144,7 +134,7 @@ def test_every_status_finds_its_rows():
     collection.set_heard(1, heard("blues", 0.5, 0.0))
     collection.set_failed(2, "no")
     collection.set_reference(1.0, (0.0,))
-    collection.decide([1], ACCEPT)
+    collection.decisions.decide([1], ACCEPT)
     found = {status: collection.view(Filter(status=status), Order()) for status in STATUSES}
     assert found == {
         ALL: [0, 1, 2, 3],
@@ -160,7 +150,7 @@ def test_every_status_finds_its_rows():
 
 def test_words_must_all_be_there_in_name_group_labels_or_note():
     collection = made("rock", "jazz", "rock")
-    collection.annotate(2, "Strange Hiss")
+    collection.decisions.annotate(2, "Strange Hiss")
     assert collection.view(Filter(text="clip 1"), Order()) == [1], "clip and 1, each somewhere"
     assert collection.view(Filter(text="ARTIST rock"), Order()) == [0, 2]
     assert collection.view(Filter(text="hiss"), Order()) == [2]
@@ -207,10 +197,10 @@ def test_every_order_shows_every_row_that_passes_once_and_rows_with_nothing_last
         if label is not None:
             collection.set_heard(number, heard(label, confidence, score))
         if decision:
-            collection.decide([number], decision)
+            collection.decisions.decide([number], decision)
     collection.set_reference(0.0, (0.0,))
     view = collection.view(Filter(status=status), Order(by, descending))
-    passing = {row.number for row in collection.rows if collection.passes(row, Filter(status=status))}
+    passing = {row.number for row in collection.rows if passes(row, Filter(status=status), collection)}
     assert set(view) == passing
     assert len(view) == len(passing)
     if by == "confidence":
@@ -226,7 +216,7 @@ def test_every_order_shows_every_row_that_passes_once_and_rows_with_nothing_last
 def test_accepting_takes_the_true_label_and_in_a_review_queue_the_heard_one():
     collection = made("rock")
     collection.set_heard(0, heard("blues", 0.7, 3.0))
-    collection.decide([0], ACCEPT, model="toy")
+    collection.decisions.decide([0], ACCEPT, model="toy")
     record = collection.rows[0].record
     assert (record.label, record.heard, record.confidence, record.score, record.model) == (
         "rock",
@@ -237,41 +227,41 @@ def test_accepting_takes_the_true_label_and_in_a_review_queue_the_heard_one():
     )
     queue = made("", "", mode=REVIEW)
     queue.set_heard(0, heard("blues"))
-    queue.decide([0, 1], ACCEPT)
+    queue.decisions.decide([0, 1], ACCEPT)
     assert [row.record.label for row in queue.rows] == ["blues", ""]
-    queue.decide([0], ADVERSARIAL)
+    queue.decisions.decide([0], ADVERSARIAL)
     assert queue.rows[0].record.label == ""
-    queue.decide([0], RELABEL, "jazz")
+    queue.decisions.decide([0], RELABEL, "jazz")
     assert queue.rows[0].record.label == "jazz"
 
 
 @pytest.mark.parametrize(("decision", "label"), [("maybe", ""), (RELABEL, ""), (ACCEPT, "jazz")])
 def test_a_decision_that_is_none_is_refused(decision, label):
     with pytest.raises(ValueError):
-        made("rock").decide([0], decision, label)
+        made("rock").decisions.decide([0], decision, label)
 
 
 def test_taking_a_decision_back_leaves_the_note():
     collection = made("rock", "rock")
-    collection.annotate(0, "hiss")
-    collection.decide([0, 1], UNSURE)
-    collection.undecide([0, 1])
+    collection.decisions.annotate(0, "hiss")
+    collection.decisions.decide([0, 1], UNSURE)
+    collection.decisions.undecide([0, 1])
     assert collection.rows[0].note == "hiss"
     assert collection.rows[1].record is None
-    assert [record.decision for record in collection.records()] == [""]
-    collection.annotate(0, "")
-    assert collection.records() == ()
+    assert [record.decision for record in collection.decisions.records()] == [""]
+    collection.decisions.annotate(0, "")
+    assert collection.decisions.records() == ()
 
 
 def test_the_next_undecided_row_lies_below_and_then_above():
     collection = made(*["rock"] * 4)
-    collection.decide([2], ACCEPT)
+    collection.decisions.decide([2], ACCEPT)
     view = [3, 2, 1, 0]
     assert collection.next_undecided(view, 3) == 1
     assert collection.next_undecided(view, 0) == 3
-    collection.decide([0, 1], ACCEPT)
+    collection.decisions.decide([0, 1], ACCEPT)
     assert collection.next_undecided(view, 3) == 3
-    collection.decide([3], ACCEPT)
+    collection.decisions.decide([3], ACCEPT)
     assert collection.next_undecided(view, 3) is None
 
 
@@ -279,7 +269,7 @@ def test_another_model_forgets_what_was_heard_and_keeps_what_was_decided():
     collection = made("rock", "rock")
     collection.set_heard(0, heard("rock"))
     collection.set_failed(1, "no")
-    collection.decide([0], ACCEPT)
+    collection.decisions.decide([0], ACCEPT)
     collection.forget_heard(("rock",))
     assert collection.counts() == replace(collection.counts(), heard=0, failed=0, judged=0, decided=1)
 
@@ -291,7 +281,7 @@ def reopened(collection: Collection, sizes: list[tuple[int, int]], **moved: str)
     """The same collection as another start of the program finds it: files with these sizes and times."""
     items = [replace(row.item, path=Path(moved.get(f"clip{row.number}", row.item.path))) for row in collection.rows]
     path = review_file(collection.source)
-    write_records(path, collection.source, collection.records())
+    write_records(path, collection.source, collection.decisions.records())
     again = Collection.of(
         "music", "/music", LABELLED, items, root=Path("/music"), stats=sizes, labels=LABELS, records=read_records(path)
     )
@@ -303,8 +293,8 @@ def test_decisions_are_found_again_by_file_and_by_sound(own_data):
     collection = made("rock", "rock", "rock", "rock", stats=[(10, 1), (20, 2), (30, 3), (40, 4)])
     for number in range(4):
         collection.set_heard(number, heard("rock"), sound=f"sound {number}")
-    collection.decide([0, 1, 2, 3], UNSURE)
-    collection.annotate(1, "hiss")
+    collection.decisions.decide([0, 1, 2, 3], UNSURE)
+    collection.decisions.annotate(1, "hiss")
     # 0 is as it was, 1 was touched, 2 was renamed, 3 was replaced by another sound.
     again = reopened(collection, [(10, 1), (20, 99), (30, 3), (41, 5)], clip2="/music/rock/new name.wav")
     assert [row.decision for row in again.rows] == [UNSURE, "", "", ""]
@@ -313,17 +303,17 @@ def test_decisions_are_found_again_by_file_and_by_sound(own_data):
     assert [row.decision for row in again.rows] == [UNSURE, UNSURE, UNSURE, ""]
     assert again.rows[1].note == "hiss"
     assert again.rows[2].record.place == "rock/new name.wav"
-    assert len(again.records()) == 4, "what was decided on the replaced file is not thrown away"
+    assert len(again.decisions.records()) == 4, "what was decided on the replaced file is not thrown away"
     once_more = reopened(again, [(10, 1), (20, 99), (30, 3), (41, 5)])
     assert [row.decision for row in once_more.rows] == [UNSURE, UNSURE, UNSURE, ""]
-    once_more.decide([3], ACCEPT)
+    once_more.decisions.decide([3], ACCEPT)
     assert len(once_more.records()) == 4, "a new decision on that file takes its place"
 
 
 def test_decisions_of_files_that_are_gone_for_now_are_kept(own_data):
     collection = made("rock", "rock", stats=[(1, 1), (2, 2)])
-    collection.decide([0, 1], ACCEPT)
-    write_records(review_file("/music"), "/music", collection.records())
+    collection.decisions.decide([0, 1], ACCEPT)
+    write_records(review_file("/music"), "/music", collection.decisions.records())
     fewer = Collection.of(
         "music",
         "/music",
@@ -333,8 +323,8 @@ def test_decisions_of_files_that_are_gone_for_now_are_kept(own_data):
         stats=[(1, 1)],
         records=read_records(review_file("/music")),
     )
-    fewer.decide([0], UNSURE)
-    assert {(record.place, record.decision) for record in fewer.records()} == {
+    fewer.decisions.decide([0], UNSURE)
+    assert {(record.place, record.decision) for record in fewer.decisions.records()} == {
         ("rock/clip 0.wav", UNSURE),
         ("rock/clip 1.wav", ACCEPT),
     }
@@ -343,9 +333,9 @@ def test_decisions_of_files_that_are_gone_for_now_are_kept(own_data):
 def test_parts_of_one_file_have_decisions_of_their_own(own_data):
     items = [Item(Path("/music/a.wav"), "rock", "", "", start, 3.0) for start in (0.0, 3.0)]
     collection = Collection.of("music", "/music", LABELLED, items, root=Path("/music"), stats=[(1, 1)] * 2)
-    collection.decide([1], UNSURE)
+    collection.decisions.decide([1], UNSURE)
     assert [row.name for row in collection.rows] == ["a.wav [0–3 s]", "a.wav [3–6 s]"]
-    write_records(review_file("/music"), "/music", collection.records())
+    write_records(review_file("/music"), "/music", collection.decisions.records())
     again = Collection.of(
         "music",
         "/music",
@@ -421,12 +411,12 @@ def test_exported_decisions_can_be_trained_on(own_data, tmp_path, tone):
     for number in range(4):
         queue.set_heard(number, heard("blues", 0.6, 2.0), sound=f"{number}")
     queue.set_reference(1.0, (0.0,))
-    queue.decide([0], ACCEPT, model="toy")
-    queue.decide([1], RELABEL, "rock")
-    queue.decide([2], ADVERSARIAL)
-    queue.annotate(3, "later")
+    queue.decisions.decide([0], ACCEPT, model="toy")
+    queue.decisions.decide([1], RELABEL, "rock")
+    queue.decisions.decide([2], ADVERSARIAL)
+    queue.decisions.annotate(3, "later")
     table = folder / "decisions.csv"
-    write_table(table, queue.table(folder))
+    write_table(table, decision_table(queue.rows, folder))
     rows = list(csv.DictReader(io.StringIO(table.read_bytes().decode(), newline="")))
     assert [row["file"] for row in rows] == ["a.wav", 'b "b", c.wav', "d.wav", "e.wav"]
     assert [row["decision"] for row in rows] == [ACCEPT, RELABEL, ADVERSARIAL, ""]
@@ -435,7 +425,7 @@ def test_exported_decisions_can_be_trained_on(own_data, tmp_path, tone):
     back = labelled_folder(table)
     assert [(item.name, item.label) for item in back.items] == [("a.wav", "blues"), ('b "b", c.wav', "rock")]
     elsewhere = tmp_path / "out"
-    assert [row["file"] for row in queue.table(elsewhere)] == [str(item.path) for item in items]
+    assert [row["file"] for row in decision_table(queue.rows, elsewhere)] == [str(item.path) for item in items]
 
 
 def test_counts_of_thousands_agree_with_a_plain_count():

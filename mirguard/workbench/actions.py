@@ -172,6 +172,11 @@ def plain(text: str) -> str:
     return text.replace("&", "").removesuffix("…").strip()
 
 
+def plain_name(deed: str) -> str:
+    """The words of a deed, of the window's or the browser's, without dots and mnemonics."""
+    return plain(_deed(deed).text)
+
+
 def _deed(name: str) -> Deed:
     return DEEDS.get(name) or BROWSER_DEEDS[name]
 

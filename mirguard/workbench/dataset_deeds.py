@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QApplication, QFileDialog
 
 from mirguard.workbench.bench import WARNING
-from mirguard.workbench.collection import LABELLED, REVIEW
+from mirguard.workbench.collection.collection import LABELLED, REVIEW
 
 if TYPE_CHECKING:
     from mirguard.workbench.window import Window

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from mirguard.clip import Clip
 from mirguard.datasets.labelled import Item, LabelledSet, load_item
 from mirguard.errors import MirguardError, UsageError
-from mirguard.workbench.collection import LABELLED, REVIEW, TOP, Collection, Heard
+from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
+from mirguard.workbench.collection.row import TOP, Heard
 from mirguard.workbench.lanes import Job, Request
 from mirguard.workbench.requests import BACKGROUND
 from mirguard.workbench.reviews import Record, read_records, review_file, write_records, write_table

@@ -26,7 +26,7 @@ from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
 from mirguard.workbench.deeds import Deeds
 from mirguard.workbench.messages import Messages
-from mirguard.workbench.panels.browser import BrowserPanel
+from mirguard.workbench.panels.browser.panel import BrowserPanel
 from mirguard.workbench.panels.clips import ClipsPanel
 from mirguard.workbench.panels.designer import DesignerPanel
 from mirguard.workbench.panels.detectors import DetectorsPanel

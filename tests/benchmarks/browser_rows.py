@@ -29,7 +29,10 @@ from workbench import TOY, silent_player
 
 from mirguard.datasets.labelled import Item
 from mirguard.workbench.app import make_application
-from mirguard.workbench.collection import LABELLED, MISPREDICTED_FIRST, UNSURE, WRONG, Collection, Heard, Order
+from mirguard.workbench.collection.collection import LABELLED, Collection
+from mirguard.workbench.collection.filter import WRONG
+from mirguard.workbench.collection.order import MISPREDICTED_FIRST, Order
+from mirguard.workbench.collection.row import UNSURE, Heard
 from mirguard.workbench.reviews import write_records
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.window import Window
@@ -136,9 +139,9 @@ def measure(app, window: Window, rows: int, folder: Path) -> None:
         work()
         app.processEvents()
         print(f"{words}: {1000 * (time.perf_counter() - began):.0f} ms")
-    collection.decide(range(rows), UNSURE)
+    collection.decisions.decide(range(rows), UNSURE)
     began = time.perf_counter()
-    write_records(folder / "decisions.json", "/music", collection.records())
+    write_records(folder / "decisions.json", "/music", collection.decisions.records())
     print(f"keep {rows} decisions (in the background): {1000 * (time.perf_counter() - began):.0f} ms")
     panel.show_collection(None, (), window.document)
 

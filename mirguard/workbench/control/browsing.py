@@ -16,7 +16,9 @@ from mirguard.clip import Clip
 from mirguard.datasets.labelled import LabelledSet
 from mirguard.errors import MirguardError
 from mirguard.workbench.bench import NOTE, WARNING, Bench
-from mirguard.workbench.collection import LABELLED, Collection, plain
+from mirguard.workbench.collection.collection import LABELLED, Collection
+from mirguard.workbench.collection.decision_table import decision_table
+from mirguard.workbench.collection.label_names import plain
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.lanes import Answer
@@ -368,17 +370,17 @@ class Browsing(QObject):
         """What the person makes of rows; kept at once."""
         numbers = tuple(numbers)
         model = self._bench.document.model
-        self.collection.decide(numbers, decision, label, "" if model is None else model.name)
+        self.collection.decisions.decide(numbers, decision, label, "" if model is None else model.name)
         self._decided(numbers)
 
     def undecide(self, numbers: Iterable[int]) -> None:
         numbers = tuple(numbers)
-        self.collection.undecide(numbers)
+        self.collection.decisions.undecide(numbers)
         self._decided(numbers)
 
     def annotate(self, number: int, note: str) -> None:
         if self.collection.rows[number].note != note:
-            self.collection.annotate(number, note)
+            self.collection.decisions.annotate(number, note)
             self._decided((number,))
 
     def _decided(self, numbers: tuple[int, ...]) -> None:
@@ -387,7 +389,7 @@ class Browsing(QObject):
         self._tell()
 
     def _keep(self) -> None:
-        request = KeepDecisions(self.collection.source, self.collection.records())
+        request = KeepDecisions(self.collection.source, self.collection.decisions.records())
         self._unsaved[request.source] = request.records
         self._bench.pictures.ask(request)
 
@@ -406,7 +408,9 @@ class Browsing(QObject):
     def export(self, path: str | Path) -> None:
         """Write the decisions as CSV."""
         path = Path(path)
-        self._bench.pictures.ask(ExportDecisions(path, tuple(self.collection.table(path.parent.absolute()))))
+        self._bench.pictures.ask(
+            ExportDecisions(path, tuple(decision_table(self.collection.rows, path.parent.absolute())))
+        )
 
     def _exported(self, answer: Answer) -> None:
         count = answer.value

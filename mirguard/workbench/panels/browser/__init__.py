@@ -1,0 +1,1 @@
+"""The dataset browser, a part of it in each file."""
