@@ -307,7 +307,7 @@ def test_decisions_are_found_again_by_file_and_by_sound(own_data):
     once_more = reopened(again, [(10, 1), (20, 99), (30, 3), (41, 5)])
     assert [row.decision for row in once_more.rows] == [UNSURE, UNSURE, UNSURE, ""]
     once_more.decisions.decide([3], ACCEPT)
-    assert len(once_more.records()) == 4, "a new decision on that file takes its place"
+    assert len(once_more.decisions.records()) == 4, "a new decision on that file takes its place"
 
 
 def test_decisions_of_files_that_are_gone_for_now_are_kept(own_data):

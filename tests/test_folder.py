@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from mirguard.datasets.folder import artist_in, labelled_folder, unlabelled_folder, write_table
+from mirguard.datasets.folder import labelled_folder
+from mirguard.datasets.grouping import artist_in
 from mirguard.datasets.labelled import Item, LabelledSet, load_item
+from mirguard.datasets.sound_files import unlabelled_folder
+from mirguard.datasets.sound_table import write_table
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
 
 

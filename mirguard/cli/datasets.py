@@ -94,8 +94,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from mirguard.datasets.folder import write_table
     from mirguard.datasets.leakage import check_leakage, join_duplicates
+    from mirguard.datasets.sound_table import write_table
     from mirguard.datasets.splits import split
 
     fractions = {"seed": options.seed, "test": options.test, "validation": options.validation}

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mirguard.datasets import gtzan
-from mirguard.datasets.folder import SOUNDS, labelled_folder
+from mirguard.datasets.folder import labelled_folder
 from mirguard.datasets.labelled import Cancel, Item, LabelledSet, Progress, pause, some
+from mirguard.datasets.sound_files import SOUNDS
 from mirguard.errors import FileError, UsageError
 
 FOLDS = 5  # TinySOL's
