@@ -174,3 +174,24 @@ def test_of_many_labels_the_worst_confusions_are_shown(say, monkeypatch):
 )
 def test_a_card_that_anybody_wrote_is_shown_as_far_as_it_goes(say, monkeypatch, card):
     assert "mine" in shown(monkeypatch, say, card)
+
+
+def test_published_models_name_their_source_licence_and_figures(say):
+    words = " ".join(say("show", "musicnn-mtt")[1].split())
+    for part in (
+        "Licence: ISC; Copyright",
+        "Citation: J. Pons, X. Serra",
+        "Source: musicnn 0.1.0",
+        "Tested: ROC AUC 0.907, PR",
+    ):
+        assert part in words
+    assert "choral" in words and "Made: published" not in words
+
+
+def test_of_very_many_labels_a_few_are_shown(say):
+    out = say("show", "crepe-tiny")[1]
+    assert "B0 +46 cents, C1 -34 cents" in out and "… B6 +26 cents (360 labels; --json names all)" in " ".join(
+        out.split()
+    )
+    assert len(out) < 3000
+    assert len(json.loads(say("show", "crepe-tiny", "--json")[1])["labels"]) == 360

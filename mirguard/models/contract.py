@@ -15,6 +15,8 @@ from torch import nn
 from mirguard.errors import UsageError
 from mirguard.models.decision import SINGLE_LABEL, TAGGING, probabilities
 
+MOST_NAMED = 10  # labels in one sentence
+
 
 class Classifier:
     """Base of all models. Subclasses give `represent` and `decide`; `layers` are the names `features` knows, the last
@@ -33,6 +35,12 @@ class Classifier:
     graph_windows: int = 64  # windows whose graphs may be held at once (memory) before a second pass is cheaper
     hash: str = ""  # of the weights and everything else that decides the output
     device: torch.device = torch.device("cpu")
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name}: {self.task}, {len(self.labels)} labels, windows of {self.window} samples "
+            f"at {self.sample_rate} Hz>"
+        )
 
     def represent(self, waveform: torch.Tensor) -> torch.Tensor:
         """`(batch, window)` waveform in ±1 -> what the network takes."""
@@ -58,7 +66,12 @@ class Classifier:
         if label in self.labels:
             return self.labels.index(label)
         close = [name for name in self.labels if label.lower() in name.lower()][:5]
-        hint = f"did you mean {' or '.join(close)}?" if close else f"it knows {', '.join(self.labels)}."
+        if close:
+            hint = f"did you mean {' or '.join(close)}?"
+        elif len(self.labels) <= MOST_NAMED:
+            hint = f"it knows {', '.join(self.labels)}."
+        else:
+            hint = f"it knows {', '.join(self.labels[:MOST_NAMED])}, … ({len(self.labels)} labels)."
         raise UsageError(f"{self.name} has no label {label!r}; {hint}")
 
     def check(self) -> Classifier:
