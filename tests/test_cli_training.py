@@ -12,6 +12,7 @@ import pytest
 import torch
 from labelled_sounds import make_tones
 
+from mirguard.cli import main
 from mirguard.cli.terminal import Parser
 from mirguard.cli.training import Progress, add_train
 from mirguard.errors import MirguardError, UsageError
@@ -39,6 +40,7 @@ def run(own_data) -> Callable[..., int]:
 
     def call(*arguments: object) -> int:
         parser = Parser(prog="mirguard models")
+        parser.add_argument("--json", action="store_true")
         add_train(parser.add_subparsers(required=True))
         options = parser.parse_args(["train", *map(str, arguments)])
         return options.run(options)
@@ -68,6 +70,28 @@ def test_json_is_one_document_with_everything(run, folder, capsys):
     assert test["clips"] == sum(map(sum, test["confusion"])) == sum(e["clips"] for e in document["by_label"].values())
     assert document["differentiable"] is False and document["hash"] == load_model("mine").hash
     assert sum(document["data"]["clips"].values()) == 18
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_json_may_stand_before_and_after_train(folder, own_data, capsys, before):
+    place = ["--json", "train"] if before else ["train", "--json"]
+    arguments = [str(folder), "--name", "mine", "--method", "decision-tree", "--no-check"]
+    assert main(["models", *place, *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "mine"
+
+
+def test_a_tables_column_is_learned_and_its_split_and_tracks_are_believed(run, folder, capsys):
+    rows = [
+        f"{path.relative_to(folder.parent)},x,{number % 2},t-{number},{'train' if number % 3 else 'test'}"
+        for number, path in enumerate(sorted(folder.rglob("*.flac")))
+    ]
+    table = folder.parent / "columns.csv"
+    table.write_text("\n".join(["file,label,parity,track,split", *rows]))
+    assert run(table, "--name", "c", "--method", "decision-tree", "--label", "parity", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["labels"] == ["0", "1"]
+    assert document["data"]["split"] == "given"
+    assert not any("Nothing says which clips" in sentence for sentence in document["data"]["warnings"])
 
 
 def test_a_table_with_its_own_split_is_kept_to(run, folder, capsys):
@@ -105,7 +129,7 @@ def test_recordings_that_come_twice_stay_together(run, folder, tmp_path, capsys)
         (["--name", "toy-instruments", "--method", "svm", "--no-check"], "comes with MIRGuard"),
         (["--name", "x", "--method", "svm", "--no-check", "--test", "0"], "left to test on"),
         (["--name", "x", "--method", "svm", "--test", "1.5"], "below 1"),
-        (["--name", "x", "--method", "svm", "--home", "/nowhere"], "--home goes with"),
+        (["--name", "x", "--method", "svm", "--home", "/nowhere"], "home goes with"),
         ([], "required: --name"),
     ],
 )

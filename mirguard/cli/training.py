@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirguard.cli.terminal import show_json, tell
-from mirguard.errors import UsageError
 
 if TYPE_CHECKING:
     from mirguard.datasets.labelled import LabelledSet
@@ -34,7 +32,9 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
         epilog="methods:\n" + "\n".join(f"  {method.name:20} {method.help}" for method in methods),
     )
     parser.set_defaults(run=_train)
-    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(  # suppressed, or it would forget that it was given before `train`
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document and nothing else"
+    )
     parser.add_argument(
         "data",
         metavar="DATA",
@@ -60,6 +60,7 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
         metavar="RULE",
         help="what stays on one side of the split: auto, file, folder, artist, excerpt, or a regular expression for the name",
     )
+    parser.add_argument("--label", default="label", metavar="COLUMN", help="the table's column to take the labels from")
     parser.add_argument("--home", metavar="DIR", help="where the files of a known collection are")
     parser.add_argument("--no-check", action="store_true", help="do not look for recordings that come twice")
     parser.add_argument(
@@ -119,9 +120,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def _divided(options: argparse.Namespace, watch: Progress) -> LabelledSet:
     """The labelled sounds, with recordings that come twice kept together, and split."""
+    from mirguard.datasets.mirdata_sets import load_set
     from mirguard.datasets.splits import split
 
-    dataset = _read(options, watch)
+    dataset = load_set(options.data, options.home, watch, group_by=options.group_by, label=options.label)
     if not options.no_check:
         from mirguard.datasets.leakage import check_leakage, join_duplicates
 
@@ -130,18 +132,6 @@ def _divided(options: argparse.Namespace, watch: Progress) -> LabelledSet:
             dataset = join_duplicates(dataset, leakage)
             dataset = replace(dataset, warnings=tuple(dict.fromkeys((*dataset.warnings, *leakage.sentences))))
     return split(dataset, seed=options.seed, test=options.test, validation=options.validation)
-
-
-def _read(options: argparse.Namespace, watch: Progress) -> LabelledSet:
-    from mirguard.datasets.folder import labelled_folder
-    from mirguard.datasets.mirdata_sets import known_set, list_known
-
-    known = {entry.name for entry in list_known()}
-    if not Path(options.data).expanduser().exists() and options.data.lower() in known:
-        return known_set(options.data, options.home, watch)
-    if options.home:
-        raise UsageError(f"--home goes with the name of a collection ({', '.join(sorted(known))}), not with a folder.")
-    return labelled_folder(options.data, watch, group_by=options.group_by)
 
 
 class Progress:

@@ -53,8 +53,9 @@ class Item:
 class LabelledSet:
     """Items in a fixed order, and what a model card says of them.
 
-    `grouped_by` is "artist", "track" or "given"; `skipped` has a sentence for each sound that is named but not among the
-    items, `warnings` one for each thing that a person should know before trusting a figure.
+    `grouped_by` is "artist", "track" or "given"; `split_by` who assigned the items: "given" (whoever labelled them), "made"
+    (`splits.split`), "completed" (that, where nobody had), "" while nobody asked. `skipped` has a sentence for each sound
+    that is named but not among the items, `warnings` one for each thing that a person should know before trusting a figure.
     """
 
     name: str
@@ -66,6 +67,7 @@ class LabelledSet:
     warnings: tuple[str, ...] = ()
     licence: str = ""
     citation: str = ""
+    split_by: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels):
@@ -97,7 +99,7 @@ class LabelledSet:
 
     def without_splits(self) -> LabelledSet:
         """The same items, none of them assigned: for another split than the one that was given or made."""
-        return replace(self, items=tuple(replace(item, split="") for item in self.items))
+        return replace(self, items=tuple(replace(item, split="") for item in self.items), split_by="")
 
 
 def load_item(item: Item) -> Clip:

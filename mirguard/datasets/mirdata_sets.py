@@ -368,9 +368,14 @@ def load_set(
     group_by: str = "auto",
     label: str = "label",
 ) -> LabelledSet:
-    """A labelled set by whatever names it: a collection's name, else a folder or table (`./gtzan` is a folder)."""
+    """A labelled set by whatever names it: a collection's name, else a folder or table (`./gtzan` is a folder).
+
+    `home` is where a collection lies (UsageError with a folder or table); `group_by` and `label` are `labelled_folder`'s.
+    """
     if str(source).lower() in _SETS:
         return known_set(str(source), home, progress, cancel)
+    if home is not None:
+        raise UsageError(f"A home goes with the name of a collection ({', '.join(_SETS)}), not with a folder or table.")
     if not Path(os.path.expanduser(source)).exists():
         raise FileError(f"There is no folder or table {source}, and the collections are {', '.join(_SETS)}.")
     return labelled_folder(source, progress, cancel, group_by=group_by, label=label)

@@ -39,13 +39,15 @@ def split(dataset: LabelledSet, *, seed: int = 0, test: float = 0.2, validation:
     if not dataset.items:
         raise UsageError(f"{dataset.name} holds no sounds, so there is nothing to split.")
     if dataset.is_split:
-        return replace(dataset, warnings=_without_repeats(dataset.warnings, _complaints(dataset, None)))
+        warnings = _without_repeats(dataset.warnings, _complaints(dataset, None))
+        return replace(dataset, warnings=warnings, split_by=dataset.split_by or "given")
     counts, placed = _groups(dataset)
     fractions = np.array([1 - test - validation, validation, test])
     chosen = _place(counts, placed, fractions, seed)
     items = tuple(item if item.split else replace(item, split=SPLITS[chosen[item.group]]) for item in dataset.items)
-    whole = replace(dataset, items=items)
-    wanted = None if any(item.split for item in dataset.items) else fractions
+    begun = any(item.split for item in dataset.items)
+    whole = replace(dataset, items=items, split_by="completed" if begun else "made")
+    wanted = None if begun else fractions
     return replace(whole, warnings=_without_repeats(dataset.warnings, _complaints(whole, wanted)))
 
 

@@ -197,6 +197,8 @@ def _put(folder: Path, target: Path) -> None:
     try:
         os.rename(folder, target)
     except OSError:
+        if target.exists():  # another adding or training was quicker by a moment
+            raise UsageError(f"You have a model called {target.name} already; give this one another name.") from None
         if before.exists():
             os.rename(before, target)
         raise

@@ -168,7 +168,9 @@ def _channels_last(images: torch.Tensor) -> torch.Tensor:
 
 def _bags(table: torch.Tensor, rows: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Σ weight · table[row] over each bag."""
-    return F.embedding_bag(rows.long(), table, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True)
+    return F.embedding_bag(
+        rows.long(), table, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
 
 
 class TimeConvolution(nn.Module):
@@ -176,7 +178,9 @@ class TimeConvolution(nn.Module):
 
     def __init__(self, kernel: torch.Tensor, bias: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("kernel", kernel.permute(2, 1, 0)[:, :, None].contiguous(memory_format=torch.channels_last))
+        self.register_buffer(
+            "kernel", kernel.permute(2, 1, 0)[:, :, None].contiguous(memory_format=torch.channels_last)
+        )
         self.register_buffer("bias", bias)
         self.register_buffer("scale", scale)
         self.register_buffer("shift", shift)
@@ -229,7 +233,12 @@ class Musicnn(nn.Module):
             signs.append(sign)
         self.peaks = PeakConvolutions(kernels)
         self.timbral = sum(kernel.shape[2] for kernel in kernels[: len(TIMBRAL)])
-        for name, parts in (("peak_bias", biases), ("peak_sign", signs), ("peak_scale", scales), ("peak_shift", shifts)):
+        for name, parts in (
+            ("peak_bias", biases),
+            ("peak_sign", signs),
+            ("peak_scale", scales),
+            ("peak_shift", shifts),
+        ):
             keep(name, torch.cat(parts))
 
         self.middle = nn.ModuleList()

@@ -81,7 +81,7 @@ class Teller:
         self(
             LEARNING,
             epoch.number / epoch.of,
-            f"Pass {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}, {100 * epoch.accuracy:.0f} % right in training{held_out}",
+            f"Epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.3f}, {100 * epoch.accuracy:.0f} % right in training{held_out}",
             epoch,
         )
 
@@ -136,8 +136,15 @@ def train_classifier(
 ) -> Trained:
     """Make a classifier of labelled sounds and keep it in the catalogue under `name`.
 
-    `dataset` is a split LabelledSet (`mirguard.datasets`), or anything with its fields; every item is in "train", "validation"
-    or "test". `method` and its `parameters` are those of `methods.list_methods`, or the name of any other model to build upon.
+        dataset = mg.split(mg.labelled_folder("genres"))
+        trained = mg.train_classifier(dataset, "my-genres", "svm", kernel="linear")
+        print(trained.report.sentence)
+        outcome = mg.attack(trained.classifier, clip, "noise", snr=20)
+
+    `dataset` is a split LabelledSet (`mirguard.split`), or anything with its fields; every item is in "train", "validation"
+    or "test". `method` and its `parameters` are those that `mirguard models train --help` lists (`methods.list_methods` in
+    Python), or the name of any other model to build upon: "musicnn-msd" and "musicnn-mtt" put a new last layer on frozen
+    features, "log-mel-cnn" and other networks are trained from nothing, "svm" and other learners have no gradients.
     The model lands in `folder / name`, by default among the user's models; `replace` lets it take the place of one of theirs.
 
     The same files, seed and parameters give the same classifier. `progress` hears of every step, `rest` is called between
@@ -209,7 +216,7 @@ def _check(dataset: Any) -> None:
     unsplit = next((item for item in items if item.split not in (TRAIN, VALIDATION, TEST)), None)
     if unsplit is not None:
         raise UsageError(
-            f"{dataset.name} has not been split into training and test clips yet; mirguard.datasets.splits.split does that."
+            f"{dataset.name} has not been split into training and test clips yet; mirguard.split does that."
         )
     counts = Counter(item.label for item in items)
     for label in labels:
@@ -293,7 +300,8 @@ def _warnings(dataset: Any, made: Made, report: Report) -> list[str]:
     learned = Counter(item.label for item in made.items if item.split in made.learned)
     groups = {item.group for item in made.items}
     said = any("each file counts as" in sentence for sentence in found)
-    if dataset.grouped_by == "track" and len(groups) == len(made.items) and not said:
+    by_file = all(item.group.endswith(item.path.name) for item in made.items)  # no table named a track
+    if dataset.grouped_by == "track" and by_file and len(groups) == len(made.items) and not said:
         found.append(
             "Nothing says which clips come from one track or artist, so each file counts as a track of its own; "
             "where some belong together, the figures are too good."
@@ -331,7 +339,8 @@ def _some(labels: Sequence[str], most: int = 3) -> str:
 
 def _data(dataset: Any, made: Made, warnings: list[str]) -> dict[str, Any]:
     counts = Counter(item.split for item in made.items)
-    how = {"artist": "by artist", "track": "by track"}.get(dataset.grouped_by, dataset.grouped_by)
+    kind = {"artist": "by artist", "track": "by track"}.get(dataset.grouped_by, dataset.grouped_by)
+    how = {"given": "given", "completed": f"given in part, else {kind}"}.get(getattr(dataset, "split_by", ""), kind)
     return {
         "name": dataset.name,
         "source": str(dataset.source),
@@ -389,6 +398,8 @@ def _keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> t
         try:
             making.rename(target)
         except OSError:
+            if target.exists():  # another training or adding was quicker by a moment
+                raise UsageError(f"There is a model called {target.name} already; choose another name.") from None
             if old.exists():
                 old.rename(target)
             raise
