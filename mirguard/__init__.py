@@ -20,7 +20,7 @@ _HOMES = {
     "compare": "mirguard.analysis.measures",
     "load_model": "mirguard.models.catalogue",
     "list_models": "mirguard.models.catalogue",
-    "wrap_model": "mirguard.models.wrap",
+    "wrap_model": "mirguard.models.imports.wrap",
     "add_model": "mirguard.models.add",
     "remove_model": "mirguard.models.add",
     "train_classifier": "mirguard.models.training.make",

@@ -35,7 +35,7 @@ from mirguard.models.architectures import SAMPLE_RATE, find_architecture  # noqa
 from mirguard.models.bundled import NAME  # noqa: E402
 from mirguard.models.decision import SINGLE_LABEL, track_logits  # noqa: E402
 from mirguard.models.front_ends import make_front_end  # noqa: E402
-from mirguard.models.gradient_check import check_gradient  # noqa: E402
+from mirguard.models.imports.gradient_check import check_gradient  # noqa: E402
 from mirguard.models.load_file import load_model_file  # noqa: E402
 from mirguard.models.networks.saved import save_network  # noqa: E402
 from mirguard.models.tracks import classify  # noqa: E402

@@ -35,12 +35,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mirguard.errors import FileError, MirguardError
-from mirguard.models import archives
 from mirguard.models.add import add_model
-from mirguard.models.archives import Archive
-from mirguard.models.fetch import models_folder
+from mirguard.models.imports import archives
+from mirguard.models.imports.archives import Archive
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import read_model_file
+from mirguard.models.published.fetch import models_folder
 
 pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 FUZZ = settings(

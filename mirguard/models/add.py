@@ -18,13 +18,13 @@ from pathlib import Path, PurePosixPath
 from mirguard import __version__
 from mirguard.errors import FileError, UsageError
 from mirguard.models import catalogue
-from mirguard.models.archives import LARGEST, Archive
-from mirguard.models.fetch import models_folder
 from mirguard.models.file_hash import file_hash
-from mirguard.models.gradient_check import GradientCheck, check_gradient
+from mirguard.models.imports.archives import LARGEST, Archive
+from mirguard.models.imports.gradient_check import GradientCheck, check_gradient
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import FILE, KINDS, ModelFile, read_model_file
 from mirguard.models.model_file import LARGEST as LARGEST_TOML
+from mirguard.models.published.fetch import models_folder
 
 Report = Callable[[str, float | None], None]
 _TEMPORARY = ".adding-"  # the catalogue passes over what begins with a dot

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirguard.errors import FileError, MirguardError, UsageError
-from mirguard.models import bundled, crepe_facts, fetch
+from mirguard.models import bundled
 from mirguard.models.load_file import is_black_box, load_model_file
 from mirguard.models.model_file import FILE, ModelFile, read_model_file
-from mirguard.models.musicnn_weights import RATE, VARIANTS, WINDOW
+from mirguard.models.published import crepe_facts, fetch
+from mirguard.models.published.musicnn_weights import RATE, VARIANTS, WINDOW
 from mirguard.resources import data_folder, resource
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _entries() -> dict[str, Entry]:
 
 def _musicnn(name: str) -> Entry:
     def make(arrays: dict[str, np.ndarray]) -> Classifier:
-        from mirguard.models.musicnn import musicnn
+        from mirguard.models.published.musicnn import musicnn
 
         return musicnn(name, arrays)
 
@@ -144,7 +145,7 @@ def _musicnn(name: str) -> Entry:
 
 def _crepe() -> Entry:
     def make(arrays: dict[str, np.ndarray]) -> Classifier:
-        from mirguard.models.crepe import crepe
+        from mirguard.models.published.crepe import crepe
 
         return crepe(arrays)
 

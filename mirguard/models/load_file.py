@@ -29,9 +29,9 @@ BY_NETWORK = {
 }
 BLACK_BOXES = {name for name, module in BY_NETWORK.items() if module == _LEARNERS}
 BY_KIND = {
-    EXPORTED: "mirguard.models.exported",
-    TORCHSCRIPT: "mirguard.models.exported",
-    ONNX: "mirguard.models.onnx",
+    EXPORTED: "mirguard.models.imports.exported",
+    TORCHSCRIPT: "mirguard.models.imports.exported",
+    ONNX: "mirguard.models.imports.onnx",
 }
 
 

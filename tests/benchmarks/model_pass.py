@@ -22,8 +22,8 @@ import torch  # noqa: E402
 from reference_musicnn import ReferenceMusicnn, random_variables  # noqa: E402
 
 from mirguard.models.contract import Classifier  # noqa: E402
-from mirguard.models.fetch import is_ready, published_weights  # noqa: E402
-from mirguard.models.musicnn import musicnn  # noqa: E402
+from mirguard.models.published.fetch import is_ready, published_weights  # noqa: E402
+from mirguard.models.published.musicnn import musicnn  # noqa: E402
 
 
 def forward(logits: Callable, waveform: torch.Tensor) -> None:

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from mirguard.errors import FileError, MirguardError, UsageError
-from mirguard.models.archives import LARGEST
 from mirguard.models.contract import Classifier
-from mirguard.models.exported import as_file_error
 from mirguard.models.file_hash import file_hash
 from mirguard.models.front_ends import make_front_end
+from mirguard.models.imports.archives import LARGEST
+from mirguard.models.imports.exported import as_file_error
+from mirguard.models.imports.onnx_contents import OWN_DOMAINS, read_contents
+from mirguard.models.imports.wrap import check_behaviour, logits_of, probe, reason_of
 from mirguard.models.model_file import ModelFile
-from mirguard.models.onnx_contents import OWN_DOMAINS, read_contents
-from mirguard.models.wrap import check_behaviour, logits_of, probe, reason_of
 
 NOTE = "ONNX gives no gradients: only attacks that need none can be used."
 _QUIET = 4  # onnxruntime's severity "fatal": what goes wrong is told in one sentence here

@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from mirguard.errors import FileError
-from mirguard.models.archives import LARGEST, Archive
+from mirguard.models.imports.archives import LARGEST, Archive
 
 MODEL = "models/model.json"
 EXAMPLES = "data/sample_inputs/model.pt"

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save
 
 from mirguard.errors import FileError, MirguardError
 from mirguard.files import write_whole
-from mirguard.models.wheels import WHEELS, Wheel
+from mirguard.models.published.wheels import WHEELS, Wheel
 from mirguard.resources import data_folder
 
 Report = Callable[[str, float | None], None]

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mirguard.models.contract import TorchClassifier
-from mirguard.models.crepe_facts import LABELS, NAME, NOTE, RATE, TITLE, WINDOW
 from mirguard.models.decision import TAGGING
+from mirguard.models.published.crepe_facts import LABELS, NAME, NOTE, RATE, TITLE, WINDOW
 
 EPSILON = 0.0010000000474974513  # of all batch normalisations
 QUIETEST = 1e-10  # the deviation that a window is divided by at least

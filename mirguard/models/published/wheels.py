@@ -12,9 +12,9 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from mirguard.models import crepe_facts
-from mirguard.models.musicnn_weights import VARIANTS
-from mirguard.models.tensorflow_checkpoint import read_checkpoint
+from mirguard.models.published import crepe_facts
+from mirguard.models.published.musicnn_weights import VARIANTS
+from mirguard.models.published.tensorflow_checkpoint import read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.decision import TAGGING
 from mirguard.models.front_end import LogMel
-from mirguard.models.musicnn_weights import BANDS, FRAMES, HOP, RATE, VARIANTS, WINDOW
+from mirguard.models.published.musicnn_weights import BANDS, FRAMES, HOP, RATE, VARIANTS, WINDOW
 
 EPSILON = 1e-3  # of all batch normalisations
 TIMBRAL = (38, 67)  # bands: 0.4 and 0.7 of 96

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from mirguard.models.contract import Classifier, TorchClassifier
+from mirguard.models.imports.parity import FAIL, NONE, PASS, check_parity
 from mirguard.models.model_file import ModelFile
-from mirguard.models.parity import FAIL, NONE, PASS, check_parity
 
 DIRECTIONS = 20
 LARGEST_ERROR = 0.01  # relative

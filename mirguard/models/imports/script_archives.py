@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 from mirguard.errors import FileError
-from mirguard.models.archives import EXPORT_INSTEAD, LARGEST_TEXT, Archive, refusing_damage
+from mirguard.models.imports.archives import EXPORT_INSTEAD, LARGEST_TEXT, Archive, refusing_damage
 
 PICKLES = ("data.pkl", "constants.pkl")
 ARRAYS = ("data/", "constants/")

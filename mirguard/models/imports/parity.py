@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from mirguard.errors import FileError
-from mirguard.models.archives import Archive, refusing_damage
 from mirguard.models.contract import Classifier
+from mirguard.models.imports.archives import Archive, refusing_damage
 from mirguard.models.model_file import ModelFile
 
 PASS, FAIL, NONE = "pass", "fail", "none"

@@ -17,14 +17,14 @@ import torch
 from torch import nn
 
 from mirguard.errors import FileError, MirguardError, UsageError
-from mirguard.models.archives import Archive
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.file_hash import file_hash
 from mirguard.models.front_ends import make_front_end
+from mirguard.models.imports.archives import Archive
+from mirguard.models.imports.program_archives import is_exported_program, safe_program
+from mirguard.models.imports.script_archives import safe_script
+from mirguard.models.imports.wrap import check_behaviour, logits_of, probe, reason_of
 from mirguard.models.model_file import ModelFile
-from mirguard.models.program_archives import is_exported_program, safe_program
-from mirguard.models.script_archives import safe_script
-from mirguard.models.wrap import check_behaviour, logits_of, probe, reason_of
 
 MICRO_BATCH, GRAPH_WINDOWS = 8, 64
 

@@ -1,0 +1,1 @@
+"""Models that others published, and how their weights are fetched and read."""
