@@ -217,6 +217,19 @@ def test_listed_data_of_a_known_set_can_be_shown(bench, labelled):
     assert bench.document.current.clip.duration == pytest.approx(0.5, abs=1e-3)
 
 
+def test_decisions_have_a_column_once_there_is_one(bench, labelled, qtbot):
+    bench.start()
+    bench.window.activateWindow()
+    bench.window.deeds.datasets.raise_browser()
+    opened(bench, labelled)
+    table = bench.window.browser.table
+    column = COLUMNS.index("decision")
+    assert bench.window.focusWidget() is table, "keys count at once"
+    assert table.isColumnHidden(column)
+    qtbot.keyClick(table, Qt.Key.Key_A)
+    bench.until(lambda: not table.isColumnHidden(column))
+
+
 # -- a review queue ----------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,8 @@ def wire_browser(window: Window, deeds: DatasetDeeds) -> None:
 
     def opened() -> None:
         panel.show_collection(browsing.collection, browsing.labels_to_choose, document)
+        if browsing.collection is not None and panel.isVisible():
+            panel.table.setFocus()  # so that its keys count at once
         panel.show_progress(browsing.progress)
 
     browsing.opening.connect(panel.show_opening)

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 from mirguard.workbench.actions import tip
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import Run
-from mirguard.workbench.panels.parts import check, label, named, push_button, set_role
+from mirguard.workbench.panels.parts import Elided, check, named, push_button, set_role
 from mirguard.workbench.views.formats import counted
 
 
@@ -33,7 +33,8 @@ class RunRow(QWidget):
         stays = self.progress.sizePolicy()
         stays.setRetainSizeWhenHidden(True)
         self.progress.setSizePolicy(stays)
-        self.state = label("", "muted")
+        self.state = Elided()  # long words make the designer no wider
+        set_role(self.state, "muted")
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         buttons.addWidget(self.run_button, 2)
@@ -58,15 +59,19 @@ class RunRow(QWidget):
         if run is None:
             stale = entry is not None and document.stale(entry)
             self.progress.hide()
-            self.state.setText(idle_words(document))
+            self._say(idle_words(document))
             set_role(self.state, "warning" if stale or unsuited else "muted")
             return
         fraction = run.fraction
         self.progress.show()
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
-        self.state.setText(words(run))
+        self._say(words(run))
         set_role(self.state, "muted")
+
+    def _say(self, sentence: str) -> None:
+        self.state.setText(sentence)
+        self.state.setToolTip(sentence)
 
     def show_live(self, on: bool) -> None:
         check(self.live, on)
@@ -80,7 +85,7 @@ def idle_words(document: Document) -> str:
     if entry is None:
         return "Load a clip to attack"
     if document.attack_trouble:
-        return "This model gives no gradients: choose another attack"
+        return "No gradients: choose another attack"
     if entry.outcome is None:
         return "Ready"
     if document.stale(entry):

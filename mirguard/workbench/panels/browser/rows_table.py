@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QResizeEven
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QTableView, QWidget
 
 from mirguard.workbench.actions import BROWSER_DEEDS
-from mirguard.workbench.collection.collection import REVIEW, Collection
+from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
 from mirguard.workbench.collection.row import COLUMNS
 from mirguard.workbench.panels.browser.row_delegate import RowDelegate
 from mirguard.workbench.panels.browser.rows_model import RowsModel
@@ -71,6 +71,8 @@ class RowsTable(QTableView):
             silent.add("split")
         if not detector:
             silent.add("score")
+        if collection.mode == LABELLED and not any(row.record is not None for row in collection.rows):
+            silent.add("decision")
         if silent != self._silent:
             self._silent, self._own_widths = silent, False
             self.fit_columns()
