@@ -11,7 +11,8 @@ from mirguard.cli.terminal import show_json, tell
 
 if TYPE_CHECKING:
     from mirguard.datasets.labelled import LabelledSet
-    from mirguard.models.training.make import Trained, TrainingProgress
+    from mirguard.models.training.make import Trained
+    from mirguard.models.training.progress import TrainingProgress
     from mirguard.models.training.report import Report
     from mirguard.parameters import Parameter
 

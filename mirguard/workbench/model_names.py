@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_NAME = re.compile(r"[^\W_][\w .+()-]{0,79}")  # as models.training.make, which is on another thread with torch, has it
+_NAME = re.compile(
+    r"[^\W_][\w .+()-]{0,79}"
+)  # as models.training.keeping, which is on another thread with torch, has it
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:

@@ -26,8 +26,9 @@ from mirguard.datasets.splits import split
 from mirguard.datasets.synthesis import LABELS, RATE, synthesise
 from mirguard.models.catalogue import load_model
 from mirguard.models.training.cache import Cache
-from mirguard.models.training.make import TrainingProgress, train_classifier
+from mirguard.models.training.make import train_classifier
 from mirguard.models.training.methods import BACKBONE, find_method
+from mirguard.models.training.progress import TrainingProgress
 
 
 def main() -> None:

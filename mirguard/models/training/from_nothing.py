@@ -9,9 +9,10 @@ from mirguard.models.architectures import find_architecture
 from mirguard.models.front_ends import make_front_end
 from mirguard.models.networks.saved import MICRO_BATCH, save_network
 from mirguard.models.training.hearing import Sounds
+from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.loop import Recipe, train
-from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import Method
+from mirguard.models.training.progress import LEARNING
 
 
 def from_nothing(method: Method, job: Job) -> Made:

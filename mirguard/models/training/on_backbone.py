@@ -27,9 +27,10 @@ from mirguard.models.backbone import (
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.training.fitting import fit_linear
 from mirguard.models.training.hearing import Features, Sounds, hear_features
+from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.loop import Epoch, Recipe, train
-from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import MUSICNN_LAYERS, Method, layers_of
+from mirguard.models.training.progress import HEARING, LEARNING
 
 MOST_FEATURES = 16_384
 PATIENCE = 4  # passes without a better validation after which fine-tuning ends
@@ -43,7 +44,7 @@ def on_backbone(method: Method, job: Job) -> Made:
         raise UsageError(
             "Fine-tuning needs validation clips, to know when to stop; keep a part of the clips for validation."
         )
-    backbone = check_backbone(catalogue.load_model(method.name, lambda text, part: job.tell("hearing", part, text)))
+    backbone = check_backbone(catalogue.load_model(method.name, lambda text, part: job.tell(HEARING, part, text)))
     layers = layers_of(backbone.name, job.values["layers"], backbone.layers)
     if tuning:
         last_stage(backbone)  # before anything is heard

@@ -10,8 +10,9 @@ from mirguard.models.learners.fit import fit_learner
 from mirguard.models.learners.saved import save_learner
 from mirguard.models.learners.statistics import LAYER, Statistics
 from mirguard.models.training.hearing import hear_features
-from mirguard.models.training.make import LEARNING, TEST, TRAIN, VALIDATION, Job, Made, check_heard
+from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Job, Made, check_heard
 from mirguard.models.training.methods import STATISTICS, Method, layers_of
+from mirguard.models.training.progress import HEARING, LEARNING
 
 
 def with_learner(method: Method, job: Job) -> Made:
@@ -64,7 +65,7 @@ def _source(job: Job) -> tuple[Statistics | Classifier, tuple[str, ...], tuple[s
     name = job.values["features"]
     if name == STATISTICS:
         return Statistics(), (LAYER,), ()
-    model = catalogue.load_model(name, lambda text, part: job.tell("hearing", part, text))
+    model = catalogue.load_model(name, lambda text, part: job.tell(HEARING, part, text))
     # Where there is a small last hidden layer it is better than many pooled features: distances mean more.
     chosen = "penultimate" if "penultimate" in model.layers else None
     return model, layers_of(model.name, chosen, model.layers), (f"{model.name} {model.hash}",)

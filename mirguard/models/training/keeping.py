@@ -1,0 +1,75 @@
+"""A classifier made here comes to its place among the models: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mirguard.errors import FileError, UsageError
+from mirguard.models import catalogue
+from mirguard.models.contract import Classifier
+from mirguard.models.load_file import load_model_file
+from mirguard.models.model_file import ModelFile
+from mirguard.models.training.own_card import about_gradient
+
+_NAME = re.compile(r"[^\W_][\w .+()-]{0,79}")
+# Windows keeps these for devices, with any suffix.
+# Windows keeps these for devices, with any suffix.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
+
+
+def place_for(name: str, folder: str | os.PathLike | None, replace: bool) -> Path:
+    """The folder of a model of that name; UsageError with one sentence if none can be kept under it."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.strip() or name.endswith("."):
+        raise UsageError(
+            f"{name!r} cannot be a model's name: up to 80 letters, digits, spaces and -_.+() that begin with a letter or digit."
+        )
+    if name.split(".")[0].upper() in _DEVICES:
+        raise UsageError(f"{name!r} cannot be a model's name: Windows keeps it for a device.")
+    taken = {info.name: info.kind for info in catalogue.list_models()}.get(name)
+    if taken not in (None, catalogue.YOURS):
+        raise UsageError(f"{name} is the name of a model that comes with MIRGuard or a plug-in; choose another one.")
+    target = (Path(folder).expanduser() if folder else catalogue.own_folder(name).parent) / name
+    if target.exists() and not replace:
+        raise UsageError(f"There is a model called {name} already; choose another name, or ask for it to be replaced.")
+    return target
+
+
+def keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> tuple[ModelFile, Classifier]:
+    """The model's folder, made beside its place under another name, and moved there once it is complete and can be loaded."""
+    mark = secrets.token_hex(4)
+    making, old = target.with_name(f".making-{mark}"), target.with_name(f".old-{mark}")
+    try:
+        making.mkdir(parents=True)
+        file = save(making)
+        classifier = load_model_file(file)
+        file = replace(file, card={**file.card, "gradient": about_gradient(classifier)})
+        file.write()
+        if target.exists():
+            if not replacing:
+                raise UsageError(f"There is a model called {target.name} already; choose another name.")
+            target.rename(old)
+        try:
+            making.rename(target)
+        except OSError:
+            if target.exists():  # another training or adding was quicker by a moment
+                raise UsageError(f"There is a model called {target.name} already; choose another name.") from None
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as error:
+        raise FileError(
+            f"{target.name} cannot be kept in {target.parent}: {error.strerror}; "
+            "name a folder that you may write to in MIRGUARD_DATA."
+        ) from error
+    finally:
+        for place in (making, old):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(place)
+    return replace(file, folder=target), classifier
