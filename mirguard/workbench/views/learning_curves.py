@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
-from mirguard.workbench.theme import colours, notifier
-from mirguard.workbench.views.axes import small_font
+from mirguard.workbench.theme import colours
 from mirguard.workbench.views.formats import format_figures
-from mirguard.workbench.views.overlay import paint_empty
+from mirguard.workbench.views.two_axes import SIDES, TwoAxes
 
 LOSS, TRAINING, VALIDATION = "loss", "training", "validation"
 WORDS = {LOSS: "Loss", TRAINING: "Accuracy in training", VALIDATION: "Accuracy in validation"}
@@ -20,42 +18,34 @@ COLOURS = {LOSS: "muted", TRAINING: "original", VALIDATION: "adversarial"}
 STYLES = {LOSS: Qt.PenStyle.DotLine, TRAINING: Qt.PenStyle.DashLine, VALIDATION: Qt.PenStyle.SolidLine}
 
 
-class LearningCurves(pg.PlotWidget):
+class LearningCurves(TwoAxes):
     """The accuracies in per cent on the left axis, the loss on the right one. Curves differ in stroke as in colour."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, enableMenu=False)
-        self.setAccessibleName("Learning curves")
+        super().__init__(
+            "Learning curves",
+            steps="Epoch",
+            empty="Loss and accuracy of each epoch appear here",
+            sign="model",
+            top=8,
+            parent=parent,
+        )
         self.viewport().setAccessibleName("Learning curves, plot")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setMinimumSize(260, 120)
-        self._empty = "Loss and accuracy of each epoch appear here"
         self._epochs = 0
         self.values: dict[str, list[float]] = {name: [] for name in WORDS}
-        self.hideButtons()
-        self.setMouseEnabled(False, False)
         item = self.getPlotItem()
-        item.layout.setContentsMargins(2, 8, 6, 2)
-        self._second = pg.ViewBox(enableMenu=False)
-        self._second.setMouseEnabled(False, False)
-        self.scene().addItem(self._second)
         item.showAxis("right")
-        item.getAxis("right").linkToView(self._second)
-        self._second.setXLink(item)
-        item.vb.sigResized.connect(self._align)
         self._curves = {name: pg.PlotDataItem(symbolSize=6, symbolPen=None) for name in WORDS}
         for name, curve in self._curves.items():
-            (self._second if name == LOSS else item).addItem(curve)
-        for side in ("left", "right", "bottom"):
-            axis = item.getAxis(side)
-            axis.setTickFont(small_font(self.font()))
-            axis.enableAutoSIPrefix(False)
-            axis.setStyle(tickTextOffset=4, maxTickLevel=0)
-        item.setLabel("bottom", "Epoch")
-        item.getAxis("bottom").setHeight(36)
-        notifier().changed.connect(self.restyle)
+            (self.second if name == LOSS else item).addItem(curve)
         self.reset()
         self.restyle()
+
+    @property
+    def empty(self) -> bool:
+        return not self.values[LOSS]
 
     def reset(self) -> None:
         """Forget the curves; the empty state comes back."""
@@ -63,10 +53,6 @@ class LearningCurves(pg.PlotWidget):
         for curve in self._curves.values():
             curve.setData([], [])
         self._show()
-
-    def set_empty_text(self, text: str) -> None:
-        self._empty = text
-        self.viewport().update()
 
     def append(self, number: int, of: int, loss: float, accuracy: float, validation: float | None) -> None:
         """What is known after an epoch, accuracies from 0 to 1. An epoch numbered 1 begins the curves anew."""
@@ -104,30 +90,24 @@ class LearningCurves(pg.PlotWidget):
         item.vb.setYRange(max(0.0, 10 * math.floor((low - 5) / 10)), 100, padding=0.04)
         losses = [v for v in self.values[LOSS] if math.isfinite(v)]
         if losses:
-            self._second.setYRange(0.0, max(losses) or 1.0, padding=0.04)
+            self.second.setYRange(0.0, max(losses) or 1.0, padding=0.04)
         item.vb.setXRange(1, max(2, self._epochs), padding=0.02)
         self.setAccessibleDescription(self.summary)
         self._show()
 
     def _show(self) -> None:
-        there = bool(self.values[LOSS])
-        for side in ("left", "right", "bottom"):
-            self.getPlotItem().showAxis(side, there)
-        if not there:
-            self.setAccessibleDescription(self._empty)
+        for side in SIDES:
+            self.getPlotItem().showAxis(side, not self.empty)
+        if self.empty:
+            self.describe_emptiness()
         self.viewport().update()
 
     def restyle(self) -> None:
         """Take the theme's colours."""
         if self.closed:
             return
-        chosen = colours()
-        self.setBackground(chosen.base)
-        item = self.getPlotItem()
-        for side in ("left", "right", "bottom"):
-            axis = item.getAxis(side)
-            axis.setPen(pg.mkPen(chosen.border))
-            axis.setTextPen(pg.mkPen(chosen.muted))
+        self.style_axes()
+        chosen, item = colours(), self.getPlotItem()
         item.setLabel("left", "Accuracy, %", color=chosen.muted)
         item.setLabel("right", "Loss", color=chosen.muted)
         item.setLabel("bottom", "Epoch", color=chosen.muted)
@@ -136,13 +116,3 @@ class LearningCurves(pg.PlotWidget):
             curve.setPen(pg.mkPen(colour, width=2 * self.devicePixelRatioF(), style=STYLES[name]))
             curve.setSymbolBrush(pg.mkBrush(colour))
         self._show()
-
-    def _align(self) -> None:
-        self._second.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
-
-    def paintEvent(self, event) -> None:
-        super().paintEvent(event)
-        if not self.values[LOSS]:
-            painter = QPainter(self.viewport())
-            paint_empty(painter, QRectF(self.viewport().rect()), self._empty, "model")
-            painter.end()

@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF, QTimer
-from PySide6.QtGui import QPainter
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
 
-from mirguard.workbench.theme import colours, notifier
+from mirguard.workbench.theme import colours
 from mirguard.workbench.views.axes import small_font
 from mirguard.workbench.views.formats import format_figures
-from mirguard.workbench.views.overlay import paint_empty
+from mirguard.workbench.views.two_axes import SIDES, TwoAxes
 
 REDRAW_MS = 40
 SERIES = {"loss": "Loss", "margin": "Margin", "snr_db": "SNR, dB"}
@@ -38,19 +37,24 @@ class _Growing:
         return self._held[: self.count]
 
 
-class TracePlot(pg.PlotWidget):
+class TracePlot(TwoAxes):
     """Two curves at most: one to the left axis, another to the right.
 
     `append` costs nothing to speak of; the curves are redrawn at most 25 times a second.
     """
 
     def __init__(self, left: str = "loss", right: str | None = "margin", parent: QWidget | None = None) -> None:
-        super().__init__(parent, enableMenu=False)
-        self.setAccessibleName("Trace of the attack")
+        super().__init__(
+            "Trace of the attack",
+            steps="Iteration",
+            empty="The loss at each iteration appears here",
+            sign="run",
+            top=6,
+            parent=parent,
+        )
         self.viewport().setAccessibleName("Trace of the attack, curves")
         self.setMinimumSize(200, 100)
         self._names = {"left": left, "right": right}
-        self._empty = "The loss at each iteration appears here"
         self._steps = _Growing()
         self._values: dict[str, _Growing] = {}
         self._marks: list[pg.InfiniteLine] = []
@@ -58,30 +62,15 @@ class TracePlot(pg.PlotWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
         self._timer.timeout.connect(self.redraw)
-
-        self.hideButtons()
-        self.setMouseEnabled(False, False)
-        item = self.getPlotItem()
-        item.layout.setContentsMargins(2, 6, 6, 2)
-        self._second = pg.ViewBox(enableMenu=False)
-        self._second.setMouseEnabled(False, False)
-        self.scene().addItem(self._second)
-        item.getAxis("right").linkToView(self._second)
-        self._second.setXLink(item)
-        item.vb.sigResized.connect(self._align)
         self._curves = {"left": pg.PlotCurveItem(), "right": pg.PlotCurveItem()}
-        item.addItem(self._curves["left"])
-        self._second.addItem(self._curves["right"])
-        for side in ("left", "right", "bottom"):
-            axis = item.getAxis(side)
-            axis.setTickFont(small_font(self.font()))
-            axis.enableAutoSIPrefix(False)
-            axis.setStyle(tickTextOffset=4, maxTickLevel=0)
-        item.setLabel("bottom", "Iteration")
-        item.getAxis("bottom").setHeight(36)
-        notifier().changed.connect(self.restyle)
+        self.getPlotItem().addItem(self._curves["left"])
+        self.second.addItem(self._curves["right"])
         self.restyle()
         self._show()
+
+    @property
+    def empty(self) -> bool:
+        return not self._steps.count
 
     def reset(self) -> None:
         """Forget the trace; the empty state comes back."""
@@ -123,10 +112,6 @@ class TracePlot(pg.PlotWidget):
         self._marks.append(line)
         self.addItem(line, ignoreBounds=True)
 
-    def set_empty_text(self, text: str) -> None:
-        self._empty = text
-        self.viewport().update()
-
     def _mark_pen(self):
         return pg.mkPen(colours().adversarial, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
 
@@ -138,7 +123,7 @@ class TracePlot(pg.PlotWidget):
         steps = self._steps.values
         for side, name in self._names.items():
             column = self._values.get(name) if name else None
-            box = self.getPlotItem().vb if side == "left" else self._second
+            box = self.getPlotItem().vb if side == "left" else self.second
             values = column.values if column is not None else np.empty(0)
             finite = np.isfinite(values)
             self._curves[side].setData(steps[finite] if len(values) else [], values[finite])
@@ -160,13 +145,10 @@ class TracePlot(pg.PlotWidget):
         """Take the theme's colours."""
         if self.closed:
             return
+        self.style_axes()
         chosen = colours()
-        self.setBackground(chosen.base)
-        item = self.getPlotItem()
-        for side in ("left", "right", "bottom"):
-            axis = item.getAxis(side)
-            axis.setPen(pg.mkPen(chosen.border))
-            axis.setTextPen(pg.mkPen(chosen.muted))
+        for side in SIDES:
+            axis = self.getPlotItem().getAxis(side)
             axis.labelStyle = {"color": chosen.muted}
             if axis.label.isVisible():
                 axis.setLabel(axis.labelText)
@@ -188,7 +170,7 @@ class TracePlot(pg.PlotWidget):
             item.getAxis(side).setTextPen(pg.mkPen(colour))
 
     def _show(self) -> None:
-        item, any_points = self.getPlotItem(), self._steps.count > 0
+        item, any_points = self.getPlotItem(), not self.empty
         item.showAxis("left", any_points)
         item.showAxis("bottom", any_points)
         right = self._names["right"] is not None and self._names["right"] in self._values and any_points
@@ -197,15 +179,5 @@ class TracePlot(pg.PlotWidget):
         if any_points:
             self._colour_sides()
         else:
-            self.setAccessibleDescription(self._empty)
+            self.describe_emptiness()
         self.viewport().update()
-
-    def _align(self) -> None:
-        self._second.setGeometry(self.getPlotItem().vb.sceneBoundingRect())
-
-    def paintEvent(self, event) -> None:
-        super().paintEvent(event)
-        if not self._steps.count:
-            painter = QPainter(self.viewport())
-            paint_empty(painter, QRectF(self.viewport().rect()), self._empty, "run")
-            painter.end()
