@@ -229,6 +229,33 @@ def test_closing_the_wizard_ends_what_it_was_doing(bench, folder, training, unch
     assert bench.window.learning.course.source is None
 
 
+def test_quitting_asks_first_where_a_training_runs(bench, folder, training, unchecked, monkeypatch):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.next_button.click()
+    bench.until(lambda: bench.window.learning.course.progress is not None)
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: asked.append(1) or QMessageBox.StandardButton.Cancel)
+    bench.window.actions_by_name["quit"].trigger()
+    assert asked and bench.window.isVisible()
+    assert bench.window.learning.course.training
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    bench.window.actions_by_name["quit"].trigger()
+    assert training.saw_cancel
+    assert not bench.window.isVisible()
+
+
+def test_a_question_goes_when_its_training_has_ended(bench, folder, training, unchecked):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    dialog.next_button.click()
+    bench.until(lambda: bench.window.learning.course.progress is not None)
+    training.let_end = True
+    dialog.close()  # waits for an answer, and nobody gives one
+    assert dialog.isVisible()
+    assert dialog.page == RESULT
+
+
 def test_closing_the_window_ends_a_training(bench, folder, training, unchecked):
     dialog = opened(bench, folder)
     to_method(dialog)

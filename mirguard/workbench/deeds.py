@@ -43,7 +43,7 @@ class Deeds:
             "demo": window.loading.open_demo,
             "export": self.export,
             "close-clip": self.close_clip,
-            "quit": window.close,
+            "quit": window.quit,
             "new-classifier": self.new_classifier,
             "add-model": self.add_model,
             "model-card": self.model_card,

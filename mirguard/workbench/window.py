@@ -25,6 +25,7 @@ from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
 from mirguard.workbench.deeds import Deeds
+from mirguard.workbench.dialogs.new_classifier import stop_wanted
 from mirguard.workbench.messages import Messages
 from mirguard.workbench.panels.browser.panel import BrowserPanel
 from mirguard.workbench.panels.clips import ClipsPanel
@@ -232,7 +233,19 @@ class Window(QMainWindow):
 
     # --- the end ---
 
+    def quit(self) -> None:
+        """Close, unless a training is running that the person wants to keep."""
+        if self._may_close():
+            self.close()
+
+    def _may_close(self) -> bool:
+        course = self.learning.course
+        return not course.training or course.cancelling or stop_wanted(self)
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if event.spontaneous() and not self._may_close():  # by its frame
+            event.ignore()
+            return
         if not self.isFullScreen():
             self.settings.geometry = self.saveGeometry()
         self.settings.docks = self.saveState()

@@ -28,7 +28,7 @@ from mirguard.workbench.views.formats import counted
 COLLECTIONS = "GTZAN and other collections of the field, where they lie on this machine"
 # As datasets.folder's `group_by` has them, in words.
 GROUPINGS = {
-    "auto": "what the table says",
+    "auto": "as the data says",
     "file": "each file by itself",
     "folder": "files of one sub-folder",
     "artist": "files of one artist (Artist - Title)",

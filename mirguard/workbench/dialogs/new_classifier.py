@@ -31,6 +31,7 @@ from mirguard.workbench.views.steps import Steps
 DATA, METHOD, TRAINING, RESULT = range(4)
 NAMES = ("Data", "Method", "Training", "Result")
 FRAME = QSize(8, 44)  # what a window manager puts around
+QUESTION = "New classifier"
 TICK_MS = 500  # so often are the seconds counted on
 
 
@@ -221,6 +222,9 @@ class NewClassifierDialog(QDialog):
             self.training.show_progress(self._course)
 
     def _finished(self) -> None:
+        for question in (self.parent() or self).findChildren(QMessageBox):
+            if question.windowTitle() == QUESTION:  # whether to stop what has now ended by itself
+                question.reject()
         if self.page != TRAINING:
             return
         if self._course.trained is not None:
@@ -275,7 +279,7 @@ class NewClassifierDialog(QDialog):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closed by its frame: whatever it was doing ends, a training only if that is meant."""
-        if self.isVisible() and self._course.training and not self._course.cancelling and not self._end_it():
+        if self.isVisible() and self._course.training and not self._course.cancelling and not stop_wanted(self):
             event.ignore()
             return
         self._tick.stop()
@@ -283,12 +287,14 @@ class NewClassifierDialog(QDialog):
         self._learning.forget_data()
         super().closeEvent(event)
 
-    def _end_it(self) -> bool:
-        answer = QMessageBox.question(
-            self,
-            "New classifier",
-            "A training is running. Stop it and close? Nothing of it is kept.",
-            QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel,
-            QMessageBox.StandardButton.Cancel,
-        )
-        return answer == QMessageBox.StandardButton.Yes
+
+def stop_wanted(parent: QWidget) -> bool:
+    """Ask whether a training is to end with what is being closed."""
+    answer = QMessageBox.question(
+        parent,
+        QUESTION,
+        "A training is running. Stop it and close? Nothing of it is kept.",
+        QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel,
+        QMessageBox.StandardButton.Cancel,
+    )
+    return answer == QMessageBox.StandardButton.Yes
