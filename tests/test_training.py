@@ -150,7 +150,10 @@ def test_the_report_is_what_classify_says_of_the_test_clips(method, tmp_path, ca
 
 
 def test_the_card_says_how_it_came_about(tones, tmp_path, cache):
-    odd = replace(tones, grouped_by="track", warnings=("A word of warning.",), skipped=("x.mp3 was cut short.",))
+    by_file = tuple(replace(item, group=f"{item.label}/{item.path.name}") for item in tones.items)
+    odd = replace(
+        tones, items=by_file, grouped_by="track", warnings=("A word of warning.",), skipped=("x.mp3 was cut short.",)
+    )
     made = quick(odd, tmp_path, cache, seed=3, title="Tones")
     file = read_model_file(tmp_path / "models" / "new")
     card = file.card
