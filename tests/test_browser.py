@@ -71,7 +71,7 @@ def opened(bench, path: Path, mode: str = "") -> Collection:
     browsing = bench.window.browsing
     bench.window.deeds.datasets.show(path, mode)
     bench.until(lambda: browsing.collection is not None and browsing.collection.source == str(path.resolve()))
-    bench.until(lambda: browsing.progress.state == "done")
+    bench.until(lambda: browsing.hearing.progress.state == "done")
     bench.until(lambda: not bench.window.browser._resort.isActive())
     return browsing.collection
 
@@ -151,7 +151,7 @@ def test_another_model_hears_everything_again(bench, labelled):
     other = replace(bench.document.model, hash="another", labels=("brass", "drums"))
     bench.document.set_model(other)
     assert collection.rows[0].heard is None
-    bench.until(lambda: bench.window.browsing.progress.state == "done")
+    bench.until(lambda: bench.window.browsing.hearing.progress.state == "done")
     assert collection.rows[0].heard == first
     piano = next(row for row in collection.rows if row.item.label == "electric_piano")
     assert piano.right is None, "a class that this model does not know"
@@ -205,7 +205,7 @@ def test_listed_data_of_a_known_set_can_be_shown(bench, labelled):
         Item(labelled / "drums" / "drums 2.wav", "drums", "b", "test", 0.2, 0.5),
     )
     bench.window.browsing.show(LabelledSet("known", str(labelled), ("drums",), items))
-    bench.until(lambda: bench.window.browsing.progress.done == 2)
+    bench.until(lambda: bench.window.browsing.hearing.progress.done == 2)
     panel = bench.window.browser
     assert not panel.filters.split_filter.isHidden()
     assert not panel.table.isColumnHidden(COLUMNS.index("split"))
@@ -484,12 +484,12 @@ def test_escape_stops_hearing_and_it_goes_on_when_asked(bench, labelled, monkeyp
     bench.until(lambda: browsing.collection is not None and browsing.collection.counts().heard >= 1)
     bench.window.actions_by_name["cancel"].trigger()
     stopped = browsing.collection.counts().heard
-    assert browsing.progress.state == "stopped"
+    assert browsing.hearing.progress.state == "stopped"
     assert bench.window.browser.hearing.resume_button.isVisible()
     bench.until(lambda: not bench.window.bench.engine.busy and not bench.window.bench.pictures.busy)
     assert browsing.collection.counts().heard == stopped
     bench.window.browser.hearing.resume_button.click()
-    bench.until(lambda: browsing.progress.state == "done")
+    bench.until(lambda: browsing.hearing.progress.state == "done")
     assert browsing.collection.counts().heard == 6
 
 
@@ -504,11 +504,11 @@ def test_an_attack_goes_before_hearing(bench, labelled, queue):
     bench.until(lambda: browsing.collection is not None)
     gradients = bench.document.run.last.gradients
     bench.until(lambda: bench.document.run.last.gradients > gradients)
-    assert browsing.progress.state == "held"
+    assert browsing.hearing.progress.state == "held"
     assert browsing.collection.counts().heard == 0
     bench.window.attacking.cancel()
     bench.until(lambda: bench.document.run is None)
-    bench.until(lambda: browsing.progress.state == "done")
+    bench.until(lambda: browsing.hearing.progress.state == "done")
     assert browsing.collection.counts().heard == 6
 
 

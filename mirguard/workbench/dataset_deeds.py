@@ -89,7 +89,7 @@ def wire_browser(window: Window, deeds: DatasetDeeds) -> None:
     panel.dropped.connect(deeds.show)
     panel.export_wanted.connect(deeds.export)
     panel.close_wanted.connect(browsing.close)
-    panel.resume_wanted.connect(browsing.resume)
+    panel.resume_wanted.connect(browsing.hearing.resume)
     panel.cancel_wanted.connect(browsing.cancel)
     panel.preferred.connect(browsing.look_at)
     panel.audition_wanted.connect(browsing.toggle_audition)
@@ -102,13 +102,13 @@ def wire_browser(window: Window, deeds: DatasetDeeds) -> None:
         panel.show_collection(browsing.collection, browsing.labels_to_choose, document)
         if browsing.collection is not None and panel.isVisible():
             panel.table.setFocus()  # so that its keys count at once
-        panel.show_progress(browsing.progress)
+        panel.show_progress(browsing.hearing.progress)
 
     browsing.opening.connect(panel.show_opening)
     browsing.leaving.connect(panel.finish_note)
     browsing.opened.connect(opened)
-    browsing.news.connect(panel.show_news)
-    browsing.progressed.connect(lambda: panel.show_progress(browsing.progress))
+    browsing.hearing.news.connect(panel.show_news)
+    browsing.hearing.progressed.connect(lambda: panel.show_progress(browsing.hearing.progress))
     browsing.auditioning.connect(lambda: panel.show_played(browsing.heard_row, browsing.playing))
     browsing.sent.connect(window.docks["spectrograms"].raise_)
     document.watch("model", lambda: panel.show_labels(browsing.labels_to_choose))

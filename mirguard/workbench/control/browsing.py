@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
-from mirguard.clip import Clip
 from mirguard.datasets.labelled import LabelledSet
 from mirguard.errors import MirguardError
 from mirguard.workbench.bench import NOTE, WARNING, Bench
@@ -21,75 +16,43 @@ from mirguard.workbench.collection.decision_table import decision_table
 from mirguard.workbench.collection.label_names import plain
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
+from mirguard.workbench.control.row_hearing import RowHearing
 from mirguard.workbench.lanes import Answer
 from mirguard.workbench.reviews import Record, review_file, write_records
 from mirguard.workbench.rows import (
     Audition,
     ExportDecisions,
-    HearRow,
     KeepDecisions,
     OpenCollection,
-    ReadRow,
     TakeOut,
 )
 
 log = logging.getLogger(__name__)
-NEWS_MS = 100  # the table is told so often at most
-AHEAD = 1  # clips that are read while another one is heard
 MOST_SENT = 20  # clips sent to the designer at a time
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far hearing is. `state` is "hearing", "stopped", "done", or "held" with the reason in `why`."""
-
-    state: str
-    done: int
-    total: int
-    seconds_left: float | None = None
-    why: str = ""
-
-
 class Browsing(QObject):
-    """Keeps one collection. Clips are read in the pictures' lane and heard on the engine, one request a clip, so that
-    whatever is on screen goes before them; while an attack runs, hearing waits."""
+    """Keeps one collection, what a person decides on it, and the row that is being played; `hearing` is the model's part."""
 
     opening = Signal(str, object)  # a sentence ("" when over), and the fraction done or None
     leaving = Signal()  # the collection is about to be put away
     opened = Signal()  # another collection, or none
-    news = Signal(object)  # the numbers of rows that have changed, a few times a second; None for all
-    progressed = Signal()
     auditioning = Signal()  # another row is being played, or none
     sent = Signal()  # clips have gone to the designer
 
     def __init__(self, bench: Bench, loading: Loading, listening: Listening, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._bench, self._loading, self._listening = bench, loading, listening
+        self.hearing = RowHearing(bench, self)
+        self.hearing.recognised.connect(self._keep)
         self.collection: Collection | None = None
         self.heard_row: int | None = None  # the row being played
-        self._model: tuple[str, str] | None = None  # name and hash of the model that the rows are heard by
-        self._scores_of: tuple[float, ...] | None = None  # the reference that the scores rest on, once it is known
-        self._queue: deque[int] = deque()
-        self._read: deque[tuple[int, Clip, str]] = deque()  # read and not yet heard
-        self._reading: int | None = None
-        self._hearing: int | None = None
-        self._stopped = False
-        self._spent, self._since, self._done = 0.0, None, 0  # of this round: seconds, since when, clips
-        self._news: set[int] = set()
         self._unsaved: dict[str, tuple[Record, ...]] = {}  # by source: decisions on their way to the disk
-        self._told = False  # of an unforeseen failure
-        self._timer = QTimer(self, singleShot=True, interval=NEWS_MS)
-        self._timer.timeout.connect(self._tell)
         bench.on(OpenCollection, self._opened, self._opening, self._not_opened, self._not_opened)
-        bench.on(ReadRow, self._row_read, failed=self._row_failed)
-        bench.on(HearRow, self._row_heard, failed=self._row_failed)
         bench.on(Audition, self._play, failed=self._audition_failed)
         bench.on(TakeOut, self._taken_out)
         bench.on(KeepDecisions, self._kept)
         bench.on(ExportDecisions, self._exported)
-        bench.document.watch("model", self._model_changed)
-        bench.document.watch("reference", self._reference_changed)
-        bench.document.watch("run", self._run_changed)
         listening.changed.connect(self._listening_changed)
 
     # --- opening and closing ---
@@ -134,180 +97,21 @@ class Browsing(QObject):
     def _take(self, collection: Collection | None) -> None:
         if self.collection is not None:
             self.leaving.emit()
-        self._drop_work()
+        self.hearing.put(collection)
         self.end_audition()
         self.collection = collection
-        self._news.clear()
         self.opened.emit()
-        self._restart()
-
-    # --- hearing ---
-
-    @property
-    def hearing(self) -> bool:
-        return self._reading is not None or self._hearing is not None or bool(self._read)
-
-    @property
-    def progress(self) -> Progress:
-        collection, document = self.collection, self._bench.document
-        total = 0 if collection is None else len(collection.rows)
-        left = len(self._queue) + len(self._read) + (self._reading is not None) + (self._hearing is not None)
-        done = total - left
-        if not left:
-            return Progress("done", done, total)
-        if self._stopped:
-            return Progress("stopped", done, total)
-        if document.model is None:
-            return Progress("held", done, total, why=document.model_state or "There is no model yet.")
-        if document.run is not None:
-            return Progress("held", done, total, why="waiting while the attack runs")
-        spent = self._spent + (0.0 if self._since is None else time.monotonic() - self._since)
-        pace = spent / self._done if self._done >= 3 else None
-        return Progress("hearing", done, total, None if pace is None else pace * left)
-
-    def resume(self) -> None:
-        """Go on hearing after it was stopped."""
-        self._stopped = False
-        self._go_on()
+        self.hearing.restart()
 
     def cancel(self) -> bool:
         """Stop listing or hearing; True if there was anything to stop."""
-        if self._bench.pictures.cancel("OpenCollection"):
-            return True
-        if not self.hearing:
-            return False
-        self._hold()
-        self._stopped = True
-        self._tell()
-        return True
+        return self._bench.pictures.cancel("OpenCollection") or self.hearing.cancel()
 
     def look_at(self, number: int) -> None:
         """A person looks at that row: it is heard next by the model, and by the person too while another one plays."""
         if self.playing and number != self.heard_row:
             self.audition(number)
-        if number in self._queue and self._queue[0] != number:
-            self._queue.remove(number)
-            self._queue.appendleft(number)
-
-    def _restart(self) -> None:
-        """Hear everything anew: another collection, model or reference."""
-        self._drop_work()
-        model = self._bench.document.model
-        self._model = None if model is None else (model.name, model.hash)
-        self._scores_of, self._stopped, self._told = None, False, False
-        self._spent, self._since, self._done = 0.0, None, 0
-        collection = self.collection
-        if collection is None:
-            self.progressed.emit()
-            return
-        collection.forget_heard(() if model is None else model.labels)
-        collection.set_reference(None, ())
-        self._reference_changed()
-        numbers = list(range(len(collection.rows)))
-        if collection.mode == LABELLED:
-            # Folders are sorted by class: in their order, the first figures would be those of one class.
-            random.Random(0).shuffle(numbers)
-        self._queue.extend(numbers)
-        self.news.emit(None)
-        self._go_on()
-
-    def _drop_work(self) -> None:
-        self._hold()
-        self._queue.clear()
-
-    def _hold(self) -> None:
-        """Stop at once; what was under way goes back to the front of the queue."""
-        self._bench.pictures.forget("ReadRow")
-        self._bench.engine.forget("HearRow")
-        under_way = [self._hearing, *(number for number, _, _ in self._read), self._reading]
-        self._queue.extendleft(reversed([number for number in under_way if number is not None]))
-        self._hearing = self._reading = None
-        self._read.clear()
-        if self._since is not None:
-            self._spent += time.monotonic() - self._since
-            self._since = None
-
-    def _go_on(self) -> None:
-        document = self._bench.document
-        possible = self.collection is not None and document.model is not None and document.run is None
-        if possible and not self._stopped:
-            if self._since is None and (self._queue or self._read):
-                self._since = time.monotonic()
-            if self._hearing is None and self._read:
-                self._hearing, clip, sound = self._read.popleft()
-                self._bench.engine.ask(HearRow(self._hearing, clip, document.model.name, sound))
-            if self._reading is None and self._queue and len(self._read) < AHEAD:
-                self._reading = self._queue.popleft()
-                self._bench.pictures.ask(ReadRow(self._reading, self.collection.rows[self._reading].item))
-            if not self.hearing and self._since is not None:
-                self._spent += time.monotonic() - self._since
-                self._since = None
-        self._soon()
-
-    def _row_read(self, answer: Answer) -> None:
-        self._reading = None
-        self._read.append((answer.request.number, *answer.value))
-        self._go_on()
-
-    def _row_heard(self, answer: Answer) -> None:
-        self._hearing = None
-        self._done += 1
-        before = self.collection.rows[answer.request.number].record
-        self.collection.set_heard(answer.request.number, answer.value, answer.request.sound)
-        if self.collection.rows[answer.request.number].record != before:
-            self._keep()
-        self._news.add(answer.request.number)
-        self._go_on()
-
-    def _row_failed(self, answer: Answer) -> None:
-        if isinstance(answer.request, ReadRow):
-            self._reading = None
-        else:
-            self._hearing = None
-        self._done += 1
-        self.collection.set_failed(answer.request.number, answer.value)
-        self._news.add(answer.request.number)
-        if answer.details and not self._told:
-            self._told = True
-            self._bench.say_failure(answer)
-        self._go_on()
-
-    def _model_changed(self) -> None:
-        model = self._bench.document.model
-        if (None if model is None else (model.name, model.hash)) != self._model:
-            self._restart()
-        else:
-            self._soon()
-
-    def _reference_changed(self) -> None:
-        """Flags follow the threshold; another reference gives other scores."""
-        facts, collection = self._bench.document.reference, self.collection
-        if facts is None or collection is None:
-            return
-        if self._scores_of is not None and self._scores_of != facts.clean_scores:
-            self._scores_of = facts.clean_scores
-            self._restart()
-            return
-        self._scores_of = facts.clean_scores
-        collection.set_reference(facts.threshold, facts.clean_scores)
-        self.news.emit(None)
-
-    def _run_changed(self) -> None:
-        if self._bench.document.run is None:
-            self._go_on()
-        elif self.hearing:
-            self._hold()
-            self._soon()
-
-    def _soon(self) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
-
-    def _tell(self) -> None:
-        news, self._news = self._news, set()
-        if news:
-            self.news.emit(news)
-        self.progressed.emit()
+        self.hearing.put_first(number)
 
     # --- listening and sending ---
 
@@ -385,8 +189,7 @@ class Browsing(QObject):
 
     def _decided(self, numbers: tuple[int, ...]) -> None:
         self._keep()
-        self._news.update(numbers)
-        self._tell()
+        self.hearing.tell(numbers)
 
     def _keep(self) -> None:
         request = KeepDecisions(self.collection.source, self.collection.decisions.records())

@@ -33,7 +33,7 @@ class HearingBar(QWidget):
         self.hide()
 
     def show_progress(self, progress) -> None:
-        """How far hearing is (control.browsing.Progress); nothing is shown when it is done."""
+        """How far hearing is (control.row_hearing.Progress); nothing is shown when it is done."""
         self.setVisible(progress.state != "done" and progress.total > 0)
         self.bar.setValue(round(1000 * progress.done / max(1, progress.total)))
         self.stop_button.setVisible(progress.state == "hearing")

@@ -206,7 +206,7 @@ class BrowserPanel(QWidget):
         self.head.export_button.setEnabled(any(row.record is not None for row in collection.rows))
 
     def show_progress(self, progress) -> None:
-        """How far hearing is (control.browsing.Progress)."""
+        """How far hearing is (control.row_hearing.Progress)."""
         if self._collection is None:
             return
         self.hearing.show_progress(progress)
