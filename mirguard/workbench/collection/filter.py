@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mirguard.workbench.collection.row import FAILED, WAITING, Row
-
-if TYPE_CHECKING:
-    from mirguard.workbench.collection.collection import Collection
 
 ALL, WRONG, RIGHT, FLAGGED, UNDECIDED, DECIDED, UNREAD, UNHEARD = STATUSES = (
     *("all", "wrong", "right", "flagged", "undecided", "decided", "unread", "unheard"),
@@ -27,15 +24,25 @@ class Filter:
     pair: tuple[str, str] | None = None
 
 
-def passes(row: Row, wanted: Filter, collection: Collection) -> bool:
-    """Whether a row of that collection is shown."""
-    if wanted.label and wanted.label != collection.class_of(row):
+class Judge(Protocol):
+    """What only the whole collection can say of a row."""
+
+    def class_of(self, row: Row) -> str: ...
+
+    def pair_of(self, row: Row) -> tuple[str, str] | None: ...
+
+    def flagged(self, row: Row) -> bool | None: ...
+
+
+def passes(row: Row, wanted: Filter, judge: Judge) -> bool:
+    """Whether a row of a collection is shown; `judge` is the collection."""
+    if wanted.label and wanted.label != judge.class_of(row):
         return False
     if wanted.split and wanted.split != row.item.split:
         return False
-    if wanted.pair and wanted.pair != collection.pair_of(row):
+    if wanted.pair and wanted.pair != judge.pair_of(row):
         return False
-    if wanted.status != ALL and not _has(row, wanted.status, collection):
+    if wanted.status != ALL and not _has(row, wanted.status, judge):
         return False
     if wanted.text:
         said = _words(row)
@@ -43,11 +50,11 @@ def passes(row: Row, wanted: Filter, collection: Collection) -> bool:
     return True
 
 
-def _has(row: Row, status: str, collection: Collection) -> bool:
+def _has(row: Row, status: str, judge: Judge) -> bool:
     if status in (WRONG, RIGHT):
         return row.right is (status == RIGHT)
     if status == FLAGGED:
-        return collection.flagged(row) is True
+        return judge.flagged(row) is True
     if status in (UNDECIDED, DECIDED):
         return bool(row.decision) is (status == DECIDED)
     return row.state == (FAILED if status == UNREAD else WAITING)
