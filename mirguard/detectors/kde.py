@@ -50,7 +50,6 @@ class Kde:
         # A dimension that never moves on clean sound would turn any movement into infinity: give it the typical spread.
         self._scale = np.where(deviation > 1e-12, deviation, np.median(deviation[deviation > 1e-12]))
         self._points = (features - self._mean) / self._scale
-        self._clip_of = clip_of
         self._window_class = labels[clip_of]
         self._sizes = {label: int((labels == label).sum()) for label in set(labels.tolist())}
         squares = cdist(self._points, self._points, "sqeuclidean")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count(1)
 
-# Small questions about what is on screen go before everything else, background work behind it, long work last.
-ON_SCREEN, BACKGROUND, LONG = 20, 10, 0
+# Small questions about what is on screen go before everything else, background work behind it.
+ON_SCREEN, BACKGROUND = 20, 10
 # Training takes longest of all: even an attack is served in its rests.
 TRAINING = -10
 

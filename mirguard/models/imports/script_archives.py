@@ -39,10 +39,6 @@ _ITEM_BYTES = {
 }  # fmt: skip
 
 
-def is_script(archive: Archive) -> bool:
-    return "data.pkl" in archive and bool(archive.names("code/"))
-
-
 def safe_script(archive: Archive) -> io.BytesIO:
     """A fresh TorchScript archive without anything that goes beyond arithmetic; FileError with one sentence otherwise."""
     what = archive.what

@@ -33,7 +33,6 @@ class Listening(QObject):
         self._loaded: int | None = None
         self._seen: tuple = ()
         self._notice: str | None = None
-        self._loop_start: float | None = None
         self._auditioned: Clip | None = None
         self._left: tuple[float, str, tuple[float, float] | None] = (0.0, ORIGINAL, None)
         self.player.volume = settings.volume
@@ -52,7 +51,7 @@ class Listening(QObject):
     def _clip_changed(self) -> None:
         entry, self._held = self._bench.document.current, None
         there = self._loaded is not None or self._auditioned is not None
-        self._loop_start = self._auditioned = None
+        self._auditioned = None
         if entry is None:
             if there:
                 self.player.stop()
@@ -173,8 +172,8 @@ class Listening(QObject):
 
     def set_loop(self, loop: tuple[float, float] | None) -> None:
         self.end_audition()
-        if self._loaded is not None and self._try(setattr, self.player, "loop", loop):
-            self._loop_start = None
+        if self._loaded is not None:
+            self._try(setattr, self.player, "loop", loop)
 
     def toggle_loop(self, visible: tuple[float, float]) -> None:
         """Repeat what is visible (the whole clip if all is), or stop repeating."""
