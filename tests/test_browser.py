@@ -15,8 +15,8 @@ from mirguard.clip import Clip, load_clip, save_clip
 from mirguard.datasets.labelled import Item, LabelledSet
 from mirguard.datasets.synthesis import example
 from mirguard.errors import FileError
-from mirguard.workbench import rows as requests
 from mirguard.workbench.actions import BROWSER_DEEDS, DEEDS
+from mirguard.workbench.collection import requests
 from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
 from mirguard.workbench.collection.filter import UNDECIDED, WRONG
 from mirguard.workbench.collection.order import FLAGGED_FIRST, MISPREDICTED_FIRST, Order
@@ -228,6 +228,20 @@ def test_decisions_have_a_column_once_there_is_one(bench, labelled, qtbot):
     assert table.isColumnHidden(column)
     qtbot.keyClick(table, Qt.Key.Key_A)
     bench.until(lambda: not table.isColumnHidden(column))
+
+
+def test_escape_puts_the_choice_of_a_label_away(bench, labelled, qtbot):
+    bench.start()
+    bench.window.activateWindow()
+    bench.window.deeds.datasets.raise_browser()
+    opened(bench, labelled)
+    table, review = bench.window.browser.table, bench.window.browser.review
+    qtbot.keyClick(table, Qt.Key.Key_R)
+    popup = review.relabel.completer().popup()
+    bench.until(popup.isVisible)
+    qtbot.keyClick(popup, Qt.Key.Key_Escape)
+    assert not popup.isVisible()
+    assert bench.window.focusWidget() is table
 
 
 # -- a review queue ----------------------------------------------------------------------------------------------------

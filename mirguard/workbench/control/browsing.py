@@ -14,18 +14,18 @@ from mirguard.workbench.bench import NOTE, WARNING, Bench
 from mirguard.workbench.collection.collection import LABELLED, Collection
 from mirguard.workbench.collection.decision_table import decision_table
 from mirguard.workbench.collection.label_names import plain
-from mirguard.workbench.control.listening import Listening
-from mirguard.workbench.control.loading import Loading
-from mirguard.workbench.control.row_hearing import RowHearing
-from mirguard.workbench.lanes import Answer
-from mirguard.workbench.reviews import Record, review_file, write_records
-from mirguard.workbench.rows import (
+from mirguard.workbench.collection.requests import (
     Audition,
     ExportDecisions,
     KeepDecisions,
     OpenCollection,
     TakeOut,
 )
+from mirguard.workbench.control.listening import Listening
+from mirguard.workbench.control.loading import Loading
+from mirguard.workbench.control.row_hearing import RowHearing
+from mirguard.workbench.lanes import Answer
+from mirguard.workbench.reviews import Record, review_file, write_records
 
 log = logging.getLogger(__name__)
 MOST_SENT = 20  # clips sent to the designer at a time

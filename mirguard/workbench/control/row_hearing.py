@@ -13,8 +13,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mirguard.clip import Clip
 from mirguard.workbench.bench import Bench
 from mirguard.workbench.collection.collection import LABELLED, Collection
+from mirguard.workbench.collection.requests import HearRow, ReadRow
 from mirguard.workbench.lanes import Answer
-from mirguard.workbench.rows import HearRow, ReadRow
 
 NEWS_MS = 100  # the table is told so often at most
 AHEAD = 1  # clips that are read while another one is heard
