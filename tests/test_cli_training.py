@@ -155,6 +155,28 @@ def test_help_lists_every_method_and_parameter(capsys):
         assert all(parameter.option in out for parameter in method.parameters)
 
 
+def test_a_place_that_takes_nothing_is_refused_before_anything_is_heard(run, folder, own_data, monkeypatch):
+    own_data.mkdir(exist_ok=True)
+    (own_data / "models").write_text("a file where the models' folder should be")
+    monkeypatch.setattr("mirguard.models.training.hearing.Ear.__init__", None)
+    with pytest.raises(MirguardError, match=r"x cannot be kept in .*models: .*MIRGUARD_DATA"):
+        run(folder, "--name", "x", "--method", "decision-tree", "--no-check")
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_goes_on(run, tmp_path, capsys):
+    make_tones(tmp_path / "t", labels=("low", "high"), train=6, test=0)
+    (tmp_path / "t" / "low" / "broken.wav").write_bytes(b"RIFF nothing")
+    (tmp_path / "t" / "high" / "empty.ogg").write_bytes(b"")
+    arguments = (tmp_path / "t", "--method", "nearest-neighbours", "--neighbours", 1)
+    assert run(*arguments, "--name", "a") == 0
+    out = capsys.readouterr().out
+    assert "1 file could not be used: broken.wav" in out
+    assert "Left out: high/empty.ogg" in out and "Left out: broken.wav" in out
+    assert run(*arguments, "--name", "b", "--json") == 0
+    skipped = json.loads(capsys.readouterr().out)["skipped"]
+    assert len(skipped) == 2 and "empty.ogg" in skipped[0] and "broken.wav" in skipped[1]
+
+
 def test_a_line_tells_how_far_it_is(monkeypatch, capsys):
     line = Progress(shown=True)
     line("Hearing x.wav (3 of 12)", 0.25)

@@ -352,6 +352,10 @@ def test_a_model_is_added(brought, tmp_path, how):
         assert torch.allclose(mg.load_model("foreign").logits(windows(2)), network()(windows(2)), atol=1e-5)
 
 
+def test_a_folder_may_be_called_like_weights(brought):
+    assert add_model(brought.rename(brought.with_name("brought.pt"))).name == "foreign"
+
+
 def test_a_name_is_taken_once(brought):
     add_model(brought)
     with pytest.raises(UsageError, match="You have a model called foreign already"):

@@ -484,6 +484,19 @@ def test_a_download_can_be_stopped_and_leaves_no_half_archive(worker):
     assert [path.name for path in home.iterdir()] == ["whole.zip"]
 
 
+def test_a_failed_download_leaves_no_empty_folders_and_touches_none_of_anybody_s(tmp_path, monkeypatch):
+    def fail(_action, _known, place, *_more):
+        (place / "audio").mkdir(exist_ok=True)
+        raise MirguardError("no connection")
+
+    monkeypatch.setattr(mirdata_jobs, "_run", fail)
+    (tmp_path / "theirs" / "empty").mkdir(parents=True)
+    for home in (tmp_path / "new", tmp_path / "theirs"):
+        with pytest.raises(MirguardError, match="no connection"):
+            download("tinysol", home)
+    assert not (tmp_path / "new").exists() and (tmp_path / "theirs" / "empty").is_dir()
+
+
 def test_a_worker_that_dies_is_an_error_and_no_waiting(worker):
     with pytest.raises(MirguardError, match="ended without a word"):
         download("tinysol", worker("raise SystemExit(3)"))

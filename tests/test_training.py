@@ -346,7 +346,7 @@ def test_groups_that_straddle_are_told(tones, tmp_path, cache):
         torn, items=tuple(replace(item, group="one band") if item.label == "low" else item for item in torn.items)
     )
     made = quick(torn, tmp_path, cache)
-    assert any("groups have clips in training and in the test" in w for w in made.file.card["data"]["warnings"])
+    assert any("1 group has clips in training and in the test" in w for w in made.file.card["data"]["warnings"])
 
 
 # -- Hearing -----------------------------------------------------------------------------------------------------------
@@ -513,6 +513,22 @@ def test_silence_everywhere_gets_a_sentence(tmp_path, cache):
 def test_names_that_no_file_can_have_are_refused(tones, tmp_path, cache, name):
     with pytest.raises(UsageError, match="cannot be a model's name"):
         quick(tones, tmp_path, cache, name=name)
+
+
+def test_of_two_trainings_under_one_name_the_slower_is_told(tones, tmp_path, cache, monkeypatch):
+    rename = Path.rename
+
+    def too_late(self, target):
+        Path(target).mkdir()
+        (Path(target) / "model.toml").write_text("another's")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", too_late)
+    with pytest.raises(UsageError, match="a model called new already"):
+        quick(tones, tmp_path, cache)
+    models = tmp_path / "models"
+    assert [path.name for path in models.iterdir()] == ["new"]
+    assert (models / "new" / "model.toml").read_text() == "another's"
 
 
 def test_names_that_are_taken_are_refused(tones, tmp_path, cache):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mirguard.models.training.report import Report
     from mirguard.parameters import Parameter
 
+MOST_SKIPPED = 10
 _WIDTH = 18  # of a label in the table
 
 
@@ -113,7 +114,7 @@ def _train(options: argparse.Namespace) -> int:
     finally:
         watch.end()
     if options.json:
-        show_json(_document(trained, dataset))
+        show_json(_document(trained))
     else:
         _show(trained)
     return 0
@@ -160,7 +161,7 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def _document(trained: Trained, dataset: LabelledSet) -> dict[str, Any]:
+def _document(trained: Trained) -> dict[str, Any]:
     file, report = trained.file, trained.report
     return {
         "name": file.name,
@@ -175,7 +176,7 @@ def _document(trained: Trained, dataset: LabelledSet) -> dict[str, Any]:
             entry.label: {"clips": entry.clips, "right": entry.right, "interval": list(entry.interval)}
             for entry in report.by_label
         },
-        "skipped": list(dataset.skipped),
+        "skipped": list(trained.skipped),
         **file.card,
     }
 
@@ -198,6 +199,10 @@ def _show(trained: Trained) -> None:
     _confusion(report)
     for warning in data["warnings"]:
         print(f"  {warning}")
+    for sentence in trained.skipped[:MOST_SKIPPED]:
+        print(f"  Left out: {sentence}")
+    if len(trained.skipped) > MOST_SKIPPED:
+        print(f"  Left out: {len(trained.skipped) - MOST_SKIPPED} more (--json names all).")
     if not trained.classifier.differentiable:
         print("  It has no gradient: only attacks that need none can be used.")
     print(f"  {file.folder}")

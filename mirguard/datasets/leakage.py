@@ -83,7 +83,7 @@ class Leakage:
             artists = some(f"{artist} in {' and '.join(parts)}" for artist, parts in self.artists.items())
             found.append(f"{many(len(self.artists), 'artist')} in more than one part: {artists}; group by artist.")
         if self.silent:
-            found.append(f"{many(len(self.silent), 'clip')} hold only silence ({_names(self.silent)}).")
+            found.append(f"Nothing but silence is in {many(len(self.silent), 'clip')} ({_names(self.silent)}).")
         if self.unreadable:
             found.append(f"{many(len(self.unreadable), 'clip')} could not be read: {self.unreadable[0]}")
         return tuple(found) or (

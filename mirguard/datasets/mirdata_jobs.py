@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -46,15 +47,29 @@ def download(
     """
     known = find_known(name)
     place = _place(known, home)
+    new = not place.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{place} cannot be made: {error.strerror}; name another folder.") from error
-    _run("download", known, place, progress, cancel)
+    try:
+        _run("download", known, place, progress, cancel)
+    finally:
+        if new:
+            _drop_empty(place)
     found = known_set(known.name, place)
     for archive in known.archives:
         (place / archive).unlink(missing_ok=True)
     return found
+
+
+def _drop_empty(folder: Path) -> None:
+    """Let go of folders that nothing came into."""
+    for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            inner.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def validate(

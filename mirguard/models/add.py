@@ -105,7 +105,7 @@ def _gather(source: Path, folder: Path) -> ModelFile:
     """Copy what the model.toml in `source` names into `folder`, flat, and return it as it is there."""
     if not source.exists():
         raise FileError(f"There is no {source}.")
-    if source.suffix.lower() in KINDS:
+    if source.suffix.lower() in KINDS and not source.is_dir():
         raise FileError(
             f"{source.name} needs a {FILE} beside it that says what it takes and gives (sample_rate, window, task, labels); "
             f"write that and add the {FILE}."

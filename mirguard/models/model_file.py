@@ -185,7 +185,7 @@ def _checked(document: dict[str, Any], path: Path) -> ModelFile:
         raise wrong("network is the name of a network, or a table with a name")
     if (KINDS[suffix] == SAFETENSORS) != bool(network):
         raise wrong(
-            "safetensors hold arrays alone: say which network they belong to"
+            "safetensors hold arrays alone: say in [network] which network they belong to"
             if not network
             else f"network goes with safetensors only, not with {KINDS[suffix]}"
         )

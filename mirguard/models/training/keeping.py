@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from mirguard.models.model_file import ModelFile
 from mirguard.models.training.own_card import about_gradient
 
 _NAME = re.compile(r"[^\W_][\w .+()-]{0,79}")
-# Windows keeps these for devices, with any suffix.
 # Windows keeps these for devices, with any suffix.
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
 
@@ -39,6 +39,22 @@ def place_for(name: str, folder: str | os.PathLike | None, replace: bool) -> Pat
     if target.exists() and not replace:
         raise UsageError(f"There is a model called {name} already; choose another name, or ask for it to be replaced.")
     return target
+
+
+def check_place(target: Path) -> None:
+    """FileError if nothing can be kept there: better now than after hours of training. Nothing is left behind."""
+    nearest = next(folder for folder in target.absolute().parents if folder.exists())
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".making-", dir=nearest))
+    except OSError as error:
+        raise _unkept(target, error) from error
+
+
+def _unkept(target: Path, error: OSError) -> FileError:
+    return FileError(
+        f"{target.name} cannot be kept in {target.parent}: {error.strerror}; "
+        "name a folder that you may write to in MIRGUARD_DATA."
+    )
 
 
 def keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> tuple[ModelFile, Classifier]:
@@ -64,10 +80,7 @@ def keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> tu
                 old.rename(target)
             raise
     except OSError as error:
-        raise FileError(
-            f"{target.name} cannot be kept in {target.parent}: {error.strerror}; "
-            "name a folder that you may write to in MIRGUARD_DATA."
-        ) from error
+        raise _unkept(target, error) from error
     finally:
         for place in (making, old):
             with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ from mirguard.models.model_file import ModelFile
 from mirguard.models.training.cache import Cache
 from mirguard.models.training.hearing import Ear
 from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Job, Made, need_every_class
-from mirguard.models.training.keeping import keep, place_for
+from mirguard.models.training.keeping import check_place, keep, place_for
 from mirguard.models.training.methods import BACKBONE, DEFAULT, LEARNER, NETWORK, Method, find_method, plain
 from mirguard.models.training.own_card import about_data, doubts, note_of
 from mirguard.models.training.progress import SAVING, TESTING, Teller, TrainingProgress
@@ -35,11 +35,13 @@ from mirguard.parameters import resolve
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A classifier made here: what its model.toml says, how good it is, and itself, as loaded from its file."""
+    """A classifier made here: what its model.toml says, how good it is, and itself, as loaded from its file; and a sentence for
+    each sound that could not be used."""
 
     file: ModelFile
     report: Report
     classifier: Classifier
+    skipped: tuple[str, ...] = ()
 
 
 def train_classifier(
@@ -79,6 +81,7 @@ def train_classifier(
     values = resolve(chosen.parameters, parameters)
     target = place_for(name, folder, replace)
     _check(dataset)
+    check_place(target)
     tell = Teller(progress)
     ear = Ear(most=values["windows"], cache=cache, progress=tell.heard, cancel=cancel, rest=rest)
     labels = tuple(dataset.labels)
@@ -103,7 +106,7 @@ def train_classifier(
     tell(SAVING, None, f"Saving {name}")
     file, classifier = keep(target, replace, lambda place: made.save(place, name, title, note, card))
     catalogue.forget(name)
-    return Trained(file, report, classifier)
+    return Trained(file, report, classifier, (*dataset.skipped, *made.skipped))
 
 
 def _check(dataset: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ def doubts(dataset: Any, made: Made, report: Report) -> list[str]:
     learned = Counter(item.label for item in made.items if item.split in made.learned)
     groups = {item.group for item in made.items}
     said = any("each file counts as" in sentence for sentence in found)
-    by_file = all(item.group.endswith(item.path.name) for item in made.items)  # no table named a track
-    if dataset.grouped_by == "track" and by_file and len(groups) == len(made.items) and not said:
+    # Groups that are called otherwise than their files were told by somebody.
+    told = any(Path(item.group).name not in (item.path.name, item.path.stem) for item in made.items)
+    if dataset.grouped_by == "track" and len(groups) == len(made.items) and not (told or said):
         found.append(
             "Nothing says which clips come from one track or artist, so each file counts as a track of its own; "
             "where some belong together, the figures are too good."
@@ -32,9 +34,11 @@ def doubts(dataset: Any, made: Made, report: Report) -> list[str]:
         item.group for item in made.items if item.split != TEST
     }
     if torn and not any("more than one part" in sentence for sentence in found):
-        found.append(f"{len(torn)} groups have clips in training and in the test, so the figures are too good.")
+        straddle = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
+        found.append(f"{straddle} clips in training and in the test, so the figures are too good.")
     if report.clips < FEW_TEST_CLIPS:
-        found.append(f"{report.clips} test clips are few: the interval is what counts, not the figure.")
+        few = "1 test clip is" if report.clips == 1 else f"{report.clips} test clips are"
+        found.append(f"{few} few: the interval is what counts, not the figure.")
     few = [label for label in report.labels if learned[label] < FEW_CLIPS]
     if few:
         found.append(f"There are fewer than {FEW_CLIPS} clips to learn {_some(few)} from.")
@@ -50,7 +54,9 @@ def doubts(dataset: Any, made: Made, report: Report) -> list[str]:
     if learned and max(learned.values()) >= 5 * min(learned[label] for label in report.labels):
         found.append(f"The classes are uneven: {_some([learned.most_common(1)[0][0]])} has far more clips than others.")
     if made.skipped:
-        found.append(f"{len(made.skipped)} files could not be used; the first: {made.skipped[0]}")
+        one = len(made.skipped) == 1
+        count = "1 file" if one else f"{len(made.skipped)} files"
+        found.append(f"{count} could not be used{'' if one else '; the first'}: {made.skipped[0]}")
     return list(dict.fromkeys(found))
 
 
