@@ -109,6 +109,7 @@ class BrowserPanel(QWidget):
         self.review.asked.connect(self.do)
         self.review.relabelled.connect(self._relabel)
         self.review.note_typed.connect(self.finish_note)
+        self.review.left.connect(self.table.setFocus)
 
     # --- how large it is ---
 

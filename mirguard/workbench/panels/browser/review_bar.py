@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from mirguard.workbench.actions import plain_name, tip
@@ -29,6 +29,7 @@ class ReviewBar(QWidget):
     asked = Signal(str)  # one of BROWSER_DEEDS
     relabelled = Signal(str)  # a label; "" where the field was left empty
     note_typed = Signal()
+    left = Signal()  # Esc was pressed where another label is chosen
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,6 +63,8 @@ class ReviewBar(QWidget):
         self.relabel.activated.connect(lambda _index: self._relabel())
         self.relabel.lineEdit().returnPressed.connect(self._relabel)
         self.remark.editingFinished.connect(self.note_typed)
+        for part in (self.relabel.lineEdit(), self.relabel.completer().popup()):
+            part.installEventFilter(self)
 
     def _decision(self, decision: str) -> QToolButton:
         button = QToolButton()
@@ -145,6 +148,17 @@ class ReviewBar(QWidget):
         self.relabel.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.relabel.lineEdit().selectAll()
         self._offer_labels("")
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Esc puts the choice of a label away before it means anything in the window."""
+        kinds = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
+        if event.type() not in kinds or event.key() != Qt.Key.Key_Escape:
+            return super().eventFilter(watched, event)
+        event.accept()
+        if event.type() == QEvent.Type.KeyPress:
+            self.relabel.completer().popup().hide()
+            self.left.emit()
+        return True
 
     def _relabel(self) -> None:
         """What was typed: a label, what only one label has in it, or else a label of the person's own."""
