@@ -8,8 +8,11 @@ import pytest
 from foreign_models import LABELS, RATE, WINDOW, describe, network, one_thread, onnx_of, packed, torchscript
 
 from mirguard.cli import main
+from mirguard.errors import UsageError
 from mirguard.models import catalogue
 from mirguard.models.catalogue import ModelInfo
+from mirguard.models.contract import Classifier
+from mirguard.models.published.crepe_facts import LABELS as LABELS_OF_CREPE
 
 pytestmark = pytest.mark.usefixtures(one_thread.__name__, "own_data")
 TOY = "toy-instruments"
@@ -195,3 +198,16 @@ def test_of_very_many_labels_a_few_are_shown(say):
     )
     assert len(out) < 3000
     assert len(json.loads(say("show", "crepe-tiny", "--json")[1])["labels"]) == 360
+
+
+def test_an_unknown_label_is_no_reason_to_list_hundreds():
+    model = Classifier()
+    model.name, model.labels = "crepe-tiny", LABELS_OF_CREPE
+    with pytest.raises(UsageError, match=r"no label '440'; it knows B0 \+46 cents, .*, … \(360 labels\)\.$") as caught:
+        model.index("440")
+    assert str(caught.value).count("cents") == 10
+    with pytest.raises(UsageError, match=r"did you mean A4 .* or A4"):
+        model.index("a4")
+    assert repr(one := catalogue.load_model(TOY)).startswith(
+        f"<{type(one).__name__} {TOY}: single-label, 10 labels, windows of"
+    )
