@@ -114,6 +114,12 @@ def test_turns_give_every_split_its_share():
     assert (TURNS.count("train"), TURNS.count("validation"), TURNS.count("test")) == (7, 1, 2)
 
 
+def test_a_small_set_has_all_splits(tmp_path):
+    made = make_toy(tmp_path / "set", 40, 0, **{**SMALL, "seconds": 0.1})
+    assert made.clips == {"train": 20, "test": 10, "validation": 10}
+    assert "10 to validate" in (made.folder / "README.md").read_text(encoding="utf-8")
+
+
 def test_what_is_cancelled_leaves_nothing(tmp_path):
     cancel = threading.Event()
     with pytest.raises(Cancelled):

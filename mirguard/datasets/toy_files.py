@@ -21,8 +21,8 @@ from mirguard.datasets.styles import STYLES
 from mirguard.datasets.synthesis import LABELS, RATE, SECONDS, SPLITS, VERSION, compose
 from mirguard.errors import Cancelled, FileError, UsageError
 
-# Of every ten clips of each instrument: seven to train on, one to validate, two to test.
-TURNS = ("train",) * 7 + ("validation",) + ("test",) * 2
+# Of every ten clips of each instrument seven are to train on, one to validate, two to test, in an order that gives small sets all.
+TURNS = ("train", "test", "train", "validation", "train", "train", "train", "test", "train", "train")
 FORMATS = ("flac", "wav")
 COLUMNS = ("file", "label", "track", "split", "style", "tempo", "key", "scale", "band")
 NOTES = ("file", "start", "seconds", "pitch", "velocity")
@@ -171,7 +171,8 @@ def _about(clips: int, seed: int, rate: int, seconds: float, format: str) -> dic
 
 def _card(clips: int, seed: int, rate: int, seconds: float, count: dict[str, int]) -> str:
     players = ", ".join(f"{SPLITS[split]} in {split}" for split in count)
-    splits = ", ".join(f"{number} to {'train on' if split == 'train' else split}" for split, number in count.items())
+    purposes = {"train": "to train on", "validation": "to validate", "test": "to test"}
+    splits = ", ".join(f"{number} {purposes[split]}" for split, number in count.items())
     return f"""# MIRGuard toy dataset, version {VERSION}
 
 {clips} clips of {seconds:g} s, mono, 16 bit, {rate} Hz, made with seed {seed}: {splits}.
