@@ -80,7 +80,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, name, labels, note, b
         ("my-tagger.pt2", "/etc/passwd.pt2", "must name a file beside this one"),
         ("my-tagger.pt2", "../other.pt2", "must name a file beside this one"),
         ("my-tagger.pt2", "weights.pkl", "cannot be read; export the model as"),
-        ("my-tagger.pt2", "weights.safetensors", "say which network they belong to"),
+        ("my-tagger.pt2", "weights.safetensors", r"say in \[network\] which network they belong to"),
         ("window = 48000", "window = 0", "window must be a whole number"),
         ("window = 48000", "window = 3.5", "window must be a whole number"),
         ("sample_rate = 16000", "sample_rate = true", "sample_rate must be a whole number"),
