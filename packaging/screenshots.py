@@ -26,7 +26,11 @@ from PySide6.QtCore import QPoint, QRect  # noqa: E402
 from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 from PySide6.QtWidgets import QDialog, QWidget  # noqa: E402
 
+from mirguard.datasets.toy_files import make_toy  # noqa: E402
+from mirguard.workbench.collection.collection import LABELLED, REVIEW  # noqa: E402
 from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
+from mirguard.workbench.dialogs.model_card import ModelCard  # noqa: E402
+from mirguard.workbench.dialogs.new_classifier import RESULT, NewClassifierDialog  # noqa: E402
 from mirguard.workbench.dialogs.sheets import about, key_sheet  # noqa: E402
 from mirguard.workbench.dialogs.sheets import guide as first_steps  # noqa: E402
 from mirguard.workbench.guide import Guide, guided_window  # noqa: E402
@@ -97,6 +101,7 @@ def _finish_attack(guide: Guide) -> None:
 
 def _write_states(folder: Path, theme: str, size: tuple[int, int], scale: int) -> None:
     with tempfile.TemporaryDirectory() as kept, guided_window(Path(kept), theme, size) as guide:
+        os.environ["MIRGUARD_DATA"] = kept  # what is made for the pictures is not for the person to keep
         for number, (name, shown) in enumerate(_states(guide, Path(kept))):
             path = folder / f"{size[0]}x{size[1]}@{scale}-{theme}-{number:02d}-{name}.png"
             shown.save(str(path))
@@ -168,6 +173,58 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     guide.live(0.2)
     yield "fetching", picture(window)
     window.modelling.loading.emit("", None)
+    sounds = make_toy(scratch / "toy", 60, 0, workers=1).folder
+    yield from _browser(guide, sounds)
+    yield from _wizard(guide, sounds)
+
+
+def _browser(guide: Guide, sounds: Path) -> Iterator[tuple[str, QImage]]:
+    """The dataset browser: what the model makes of labelled sounds, and a queue to decide on."""
+    window, browsing = guide.window, guide.window.browsing
+    window.docks["browser"].show()
+    window.docks["browser"].raise_()
+    guide.live(0.3)
+    yield "browser-empty", picture(window)
+    for mode, source in ((LABELLED, sounds), (REVIEW, sounds / "audio" / "test")):
+        browsing.open(source, mode)
+        guide.wait("the dataset", lambda mode=mode: browsing.collection and browsing.collection.mode == mode)
+        guide.wait("its labels", lambda: browsing.hearing.progress.state == "done")
+        guide.live(0.6)
+        yield f"browser-{mode}", picture(window)
+        if mode == LABELLED:
+            window.browser.head.confusion_button.setChecked(True)
+            guide.live(0.3)
+            yield "browser-confusion", picture(window)
+            window.browser.head.confusion_button.setChecked(False)
+    browsing.close()
+    window.docks["spectrograms"].raise_()
+    guide.live(0.2)
+
+
+def _wizard(guide: Guide, sounds: Path) -> Iterator[tuple[str, QImage]]:
+    """The wizard for a new classifier, from the folder to the result, and the card of what it made."""
+    window = guide.window
+    window.deeds.new_classifier(sounds)
+    dialog = window.findChild(NewClassifierDialog)
+    guide.wait("the folder", lambda: dialog.next_button.isEnabled())
+    guide.live(0.5)
+    yield "wizard-data", picture(window, dialog)
+    dialog.next_button.click()
+    dialog.method.choose(MODEL_OF_THE_DEMO_CLIP)
+    guide.wait("the split", lambda: dialog.next_button.isEnabled())
+    guide.live(0.5)
+    yield "wizard-method", picture(window, dialog)
+    dialog.next_button.click()
+    guide.wait("the training", lambda: dialog.page == RESULT)
+    guide.live(0.5)
+    yield "wizard-result", picture(window, dialog)
+    dialog.close()
+    guide.live(0.3)
+    window.deeds.model_card(MODEL_OF_THE_DEMO_CLIP)
+    card = window.findChild(ModelCard)
+    guide.live(0.3)
+    yield "model-card", picture(window, card)
+    card.close()
 
 
 def _sheets(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:

@@ -137,7 +137,7 @@ class MethodPage(QWidget):
         self.notices.setMaximumHeight(120)
         self.list.setMinimumWidth(230)
         self.set_models(models)
-        self._choose(next(iter(self._methods), None))
+        self.choose(next(iter(self._methods), None))
 
     def _fill(self, methods: Sequence[Any]) -> None:
         kind = None
@@ -224,7 +224,7 @@ class MethodPage(QWidget):
         self.notices.set_sentences(sentences)
         self.notices.setVisible(bool(sentences))
 
-    def _choose(self, name: str | None) -> None:
+    def choose(self, name: str | None) -> None:
         for row in range(self.list.count()):
             if self.list.item(row).data(Qt.ItemDataRole.UserRole) == name:
                 self.list.setCurrentRow(row)

@@ -47,7 +47,7 @@ class CountTable(QTableWidget):
         heads.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         heads.setHighlightSections(False)
         heads.setSectionsClickable(False)
-        heads.setMinimumSectionSize(62)
+        heads.setMinimumSectionSize(46)
         heads.setAccessibleName(f"{name}, headings")
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setShowGrid(False)
