@@ -161,7 +161,7 @@ def test_figures_without_an_interval_get_wilson_s():
 
 def test_the_card_of_the_chosen_model_opens_from_beside_the_menu(bench):
     bench.start()
-    bench.until(lambda: bench.document.models)
+    bench.until(lambda: bench.document.models and bench.document.model)
     bench.window.designer.card_button.click()
     card = bench.window.findChild(ModelCard)
     assert card.info.name == TOY

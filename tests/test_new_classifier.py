@@ -153,7 +153,7 @@ def test_from_a_folder_to_a_result(bench, folder, training, unchecked, monkeypat
     table = dialog.method.division
     parts = [[int(table.item(row, column).text()) for column in (1, 2, 3)] for row in range(table.rowCount())]
     assert [sum(part) for part in parts] == [5, 5, 5, 15]
-    dialog.method._choose("log-mel-cnn")
+    dialog.method.choose("log-mel-cnn")
     dialog.method.form.rows["epochs"].slider.set_value(8)
     dialog.next_button.click()
     assert dialog.page == TRAINING
@@ -447,7 +447,7 @@ def test_every_method_has_a_form_that_says_whether_there_are_gradients(bench, fo
     dialog = opened(bench, folder)
     to_method(dialog)
     for method in list_methods():
-        dialog.method._choose(method.name)
+        dialog.method.choose(method.name)
         assert dialog.method.method.name == method.name
         assert set(dialog.method.form.rows) == {parameter.name for parameter in method.parameters}
         assert method.help in dialog.method.help.text()
@@ -459,14 +459,14 @@ def test_settings_of_fine_tuning_wait_for_it_and_an_absent_backbone_is_told(benc
     to_method(dialog)
     absent = SimpleNamespace(name="musicnn-msd", state="to be fetched", how="It is downloaded at first use.")
     dialog.set_models([absent])
-    dialog.method._choose("musicnn-msd")
+    dialog.method.choose("musicnn-msd")
     assert "downloaded at first use" in dialog.method.absent.text()
     rows = dialog.method.form.rows
     assert not rows["epochs"].isEnabled()
     rows["fine_tune"].box.click()
     assert rows["epochs"].isEnabled()
     assert dialog.method.settings == {"fine_tune": True}
-    dialog.method._choose("crnn")
+    dialog.method.choose("crnn")
     assert dialog.method.absent.text() == ""
     assert dialog.method.form.rows["epochs"].isEnabled()
 
@@ -476,7 +476,7 @@ def test_tab_goes_through_a_method_s_settings_to_what_comes_after(bench, folder,
     to_method(dialog)
     dialog.activateWindow()
     for name in ("svm", "log-mel-cnn"):  # the second time round, other rows are there
-        dialog.method._choose(name)
+        dialog.method.choose(name)
         dialog.method.form.more.setChecked(True)
         qtbot.wait(20)
         dialog.method.list.setFocus()
@@ -494,7 +494,7 @@ def test_a_value_left_open_is_automatic_until_it_is_set(bench, folder, unchecked
     to_method(dialog)
     method = next(m for m in list_methods() if any(p.optional and p.kind is float for p in m.parameters))
     name = next(p.name for p in method.parameters if p.optional and p.kind is float)
-    dialog.method._choose(method.name)
+    dialog.method.choose(method.name)
     row = dialog.method.form.rows[name]
     assert row.auto.isChecked()
     assert not row.slider.field.isEnabled()
@@ -577,7 +577,7 @@ def test_a_real_classifier_is_made_used_and_attacked(own_data, bench, folder):
     dialog = opened(bench, folder)
     bench.until(lambda: bench.window.learning.course.checking is None)
     to_method(dialog)
-    dialog.method._choose("decision-tree")
+    dialog.method.choose("decision-tree")
     dialog.next_button.click()
     bench.until(lambda: not bench.window.learning.course.training)
     assert bench.window.learning.course.failure == ""
@@ -602,7 +602,7 @@ def test_a_real_classifier_is_made_used_and_attacked(own_data, bench, folder):
 def test_a_real_training_that_is_cancelled_leaves_nothing(own_data, bench, folder):
     dialog = opened(bench, folder)
     to_method(dialog)
-    dialog.method._choose("log-mel-cnn")
+    dialog.method.choose("log-mel-cnn")
     dialog.method.form.rows["epochs"].slider.set_value(1000)
     dialog.next_button.click()
     bench.until(lambda: len(bench.window.learning.course.epochs) >= 1)
