@@ -14,9 +14,9 @@ import soundfile
 from mirguard.datasets.folder import labelled_folder
 from mirguard.datasets.grouping import artist_in
 from mirguard.datasets.labelled import Item, LabelledSet, load_item
-from mirguard.datasets.sound_files import unlabelled_folder
 from mirguard.datasets.sound_table import write_table
 from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
+from mirguard.sound_files import unlabelled_folder
 
 
 @pytest.fixture

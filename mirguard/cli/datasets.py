@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mirguard.cli.terminal import show_json, tell
 from mirguard.errors import UsageError
+from mirguard.words import counted
 
 if TYPE_CHECKING:
     from mirguard.datasets.labelled import Item, LabelledSet
@@ -83,7 +84,7 @@ def _show(options: argparse.Namespace) -> int:
         show_json({**_about(dataset), "items": [_item(item) for item in dataset.items]})
         return 0
     print(
-        f"{dataset.name}: {_many(len(dataset.items), 'sound')} in {_many(len(dataset.labels), 'class')}, {_groups(dataset)}"
+        f"{dataset.name}: {counted(len(dataset.items), 'sound')} in {counted(len(dataset.labels), 'class')}, {_groups(dataset)}"
     )
     _print_counts(dataset)
     for about, text in (("Licence", dataset.licence), ("Citation", dataset.citation)):
@@ -128,7 +129,7 @@ def _check(options: argparse.Namespace) -> int:
         )
     else:
         seeded = "as given" if how == "given" else f"{how} with seed {options.seed}"
-        print(f"{dataset.name}: {_many(len(dataset.items), 'sound')}, {_groups(dataset)}, split {seeded}")
+        print(f"{dataset.name}: {counted(len(dataset.items), 'sound')}, {_groups(dataset)}, split {seeded}")
         _print_counts(dataset)
         for sentence in leakage.sentences:
             print(sentence)
@@ -216,11 +217,7 @@ def _kind(dataset: LabelledSet) -> str:
 
 
 def _groups(dataset: LabelledSet) -> str:
-    return _many(len(dataset.groups()), _kind(dataset))
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
+    return counted(len(dataset.groups()), _kind(dataset))
 
 
 # -- download, validate, make ------------------------------------------------------------------------------------------
@@ -238,7 +235,7 @@ def _download(options: argparse.Namespace) -> int:
     if options.json:
         show_json(_about(dataset))
     else:
-        print(f"{_many(len(dataset.items), 'sound')} in {dataset.source}")
+        print(f"{counted(len(dataset.items), 'sound')} in {dataset.source}")
         _print_sentences(dataset)
     return 0
 

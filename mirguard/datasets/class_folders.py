@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mirguard.datasets.grouping import Grouping, artist_in, grouped, looks_like_excerpts, unfitting
 from mirguard.datasets.labelled import Cancel, Item, LabelledSet, Progress, pause, some
-from mirguard.datasets.sound_files import SOUNDS, files_below, files_directly_in, folders_in, unlabelled_folder, usable
-from mirguard.datasets.words import many, tidy
 from mirguard.errors import FileError
+from mirguard.sound_files import SOUNDS, files_below, files_directly_in, folders_in, unlabelled_folder, usable
+from mirguard.words import counted, tidy
 
 
 def read_classes(
@@ -51,7 +51,7 @@ def read_classes(
     loose = [file.name for file in files_directly_in(folder) if file.suffix.lower() in SOUNDS]
     if loose:
         warnings.append(
-            f"{many(len(loose), 'sound')} directly in {folder.name} ({some(loose)}) belong to no class and are left out."
+            f"{counted(len(loose), 'sound')} directly in {folder.name} ({some(loose)}) belong to no class and are left out."
         )
     if grouping is None:
         warnings += looks_like_excerpts(items)

@@ -9,10 +9,10 @@ from pathlib import Path
 from mirguard.datasets.class_folders import read_classes
 from mirguard.datasets.grouping import Grouping, grouping_rule
 from mirguard.datasets.labelled import Cancel, LabelledSet, Progress
-from mirguard.datasets.sound_files import folders_in
 from mirguard.datasets.sound_table import TABLES, read_table
 from mirguard.datasets.table_rows import NoColumns
 from mirguard.errors import FileError
+from mirguard.sound_files import folders_in
 
 
 def labelled_folder(

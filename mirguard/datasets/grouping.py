@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirguard.datasets.labelled import Item, some
-from mirguard.datasets.words import many, tidy
 from mirguard.errors import UsageError
+from mirguard.words import counted, tidy
 
 GROUPINGS = ("auto", "file", "folder", "artist", "excerpt")
 # "song_03", "song-part2", "song (4)": a name and the number of a piece of it.
@@ -86,7 +86,7 @@ def grouped(grouping: Grouping | None, path: Path, label: str) -> tuple[str, boo
 def unfitting(names: list[str], rule: str) -> list[str]:
     if not names:
         return []
-    return [f"{many(len(names), 'file')} ({some(names)}) fit not the grouping by {rule}, so each stands for itself."]
+    return [f"{counted(len(names), 'file')} ({some(names)}) fit not the grouping by {rule}, so each stands for itself."]
 
 
 def looks_like_excerpts(items: list[Item]) -> list[str]:

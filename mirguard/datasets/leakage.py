@@ -17,8 +17,8 @@ from mirguard.clip import load_clip, peak
 from mirguard.datasets.fingerprint import Fingerprint, fingerprint, matches
 from mirguard.datasets.labelled import SPLITS, Cancel, Item, LabelledSet, Progress, cut, pause, some
 from mirguard.datasets.splits import straddling_groups
-from mirguard.datasets.words import many
 from mirguard.errors import FileError
+from mirguard.words import counted
 
 _LISTENING = 0.9  # of the whole work, the rest being comparisons
 
@@ -78,16 +78,16 @@ class Leakage:
         found = list(self._of_duplicates())
         if self.straddling:
             groups = some(f"{group} in {' and '.join(parts)}" for group, parts in self.straddling.items())
-            found.append(f"{many(len(self.straddling), 'group')} in more than one part: {groups}.")
+            found.append(f"{counted(len(self.straddling), 'group')} in more than one part: {groups}.")
         if self.artists:
             artists = some(f"{artist} in {' and '.join(parts)}" for artist, parts in self.artists.items())
-            found.append(f"{many(len(self.artists), 'artist')} in more than one part: {artists}; group by artist.")
+            found.append(f"{counted(len(self.artists), 'artist')} in more than one part: {artists}; group by artist.")
         if self.silent:
-            found.append(f"Nothing but silence is in {many(len(self.silent), 'clip')} ({_names(self.silent)}).")
+            found.append(f"Nothing but silence is in {counted(len(self.silent), 'clip')} ({_names(self.silent)}).")
         if self.unreadable:
-            found.append(f"{many(len(self.unreadable), 'clip')} could not be read: {self.unreadable[0]}")
+            found.append(f"{counted(len(self.unreadable), 'clip')} could not be read: {self.unreadable[0]}")
         return tuple(found) or (
-            f"No recording comes twice among {many(self.checked, 'clip')}, and none leaks from one part into another.",
+            f"No recording comes twice among {counted(self.checked, 'clip')}, and none leaks from one part into another.",
         )
 
     def _of_duplicates(self) -> Iterator[str]:
@@ -286,7 +286,7 @@ def _key(item: Item) -> tuple:
 
 
 def _pairs(pairs: list[Duplicate]) -> str:
-    return f"{many(len(pairs), 'pair')} of clips {'is' if len(pairs) == 1 else 'are'} the same recording"
+    return f"{counted(len(pairs), 'pair')} of clips {'is' if len(pairs) == 1 else 'are'} the same recording"
 
 
 def _shown(pairs: list[Duplicate], what: Callable[[Item], str] | None = None) -> str:

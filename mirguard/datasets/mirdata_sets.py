@@ -17,8 +17,8 @@ from pathlib import Path
 from mirguard.datasets import gtzan
 from mirguard.datasets.folder import labelled_folder
 from mirguard.datasets.labelled import Cancel, Item, LabelledSet, Progress, pause, some
-from mirguard.datasets.sound_files import SOUNDS
 from mirguard.errors import FileError, UsageError
+from mirguard.sound_files import SOUNDS
 
 FOLDS = 5  # TinySOL's
 

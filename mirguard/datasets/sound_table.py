@@ -13,11 +13,11 @@ from pathlib import Path, PureWindowsPath
 
 from mirguard.datasets.grouping import Grouping, artist_in, grouped, looks_like_excerpts, unfitting
 from mirguard.datasets.labelled import SPLITS, Cancel, Item, LabelledSet, Progress, pause, some
-from mirguard.datasets.sound_files import usable
 from mirguard.datasets.table_rows import GROUP_COLUMNS, TableRow, group_kind, table_rows, table_text
-from mirguard.datasets.words import many, tidy
 from mirguard.errors import FileError, UsageError
 from mirguard.files import write_whole
+from mirguard.sound_files import usable
+from mirguard.words import counted, tidy
 
 TABLES = ("labels.csv", "metadata.csv")  # looked for in a folder, in this order
 _SPLIT_WORDS = {
@@ -72,7 +72,7 @@ def read_table(
         raise FileError(f"{table} names no sound that can be used{reason}")
     if repeated:
         warnings.append(
-            f"{table.name} names {many(len(repeated), 'sound')} more than once ({some(repeated)}); each counts once."
+            f"{table.name} names {counted(len(repeated), 'sound')} more than once ({some(repeated)}); each counts once."
         )
     kind = group_kind(columns) if grouping is None else grouping.kind
     if grouping is None and kind == "track" and "track" not in columns:

@@ -24,8 +24,8 @@ from mirguard.models.contract import Classifier
 from mirguard.models.decision import decide
 from mirguard.models.tracks import Track
 from mirguard.resources import data_folder, resource
+from mirguard.sound_files import unlabelled_folder
 
-SOUNDS = {".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"}
 LONGEST = 40  # windows of one clip that are kept: a long track must not outweigh the others
 
 
@@ -158,7 +158,7 @@ def build_reference(
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS and path.is_file())
+    files = unlabelled_folder(folder)
     if not files:
         raise FileError(f"{folder} holds no WAV, FLAC, OGG, MP3 or AIFF files.")
     skipped: list[str] = []

@@ -11,13 +11,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFileDialog
 from shiboken6 import isValid
 
+from mirguard.sound_files import SOUNDS
 from mirguard.workbench.bench import WARNING
 from mirguard.workbench.dataset_deeds import DatasetDeeds
 from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.dialogs.model_card import ModelCard
 from mirguard.workbench.dialogs.new_classifier import NewClassifierDialog
-from mirguard.workbench.pictures import SUFFIXES
 
 if TYPE_CHECKING:
     from mirguard.models.catalogue import ModelInfo
@@ -76,7 +76,7 @@ class Deeds:
         }
 
     def open(self) -> None:
-        patterns = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        patterns = " ".join(f"*{suffix}" for suffix in sorted(SOUNDS))
         files, _ = QFileDialog.getOpenFileNames(
             self._window, "Open", self._window.settings.folder("open"), f"Sound ({patterns});;All files (*)"
         )

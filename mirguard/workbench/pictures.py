@@ -17,9 +17,9 @@ from mirguard.clip import Clip, load_clip, rms
 from mirguard.errors import MirguardError, UsageError
 from mirguard.playback.levels import suggest_gain_db
 from mirguard.playback.sources import Difference, Sound
+from mirguard.sound_files import SOUNDS, unlabelled_folder
 from mirguard.workbench.lanes import Job, Request
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff")
 MOST_FILES = 500  # of one folder
 
 _numbers = itertools.count(1)
@@ -60,9 +60,9 @@ def sound_files(paths: tuple[Path, ...]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        found = unlabelled_folder(path)
         if not found:
-            raise UsageError(f"There are no sound files ({', '.join(SUFFIXES)}) in {path}.")
+            raise UsageError(f"There are no sound files ({', '.join(sorted(SOUNDS))}) in {path}.")
         if len(found) > MOST_FILES:
             raise UsageError(f"{path} holds {len(found)} sound files; open at most {MOST_FILES} at a time.")
         yield from found

@@ -12,9 +12,10 @@ from pathlib import Path
 from mirguard.analysis.measures import compare
 from mirguard.attacks.catalogue import find_attack
 from mirguard.errors import FileError
+from mirguard.words import counted
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import PERTURBATION, Entry
-from mirguard.workbench.views.formats import MINUS, counted
+from mirguard.workbench.views.formats import MINUS
 
 MOST_SOUND_BYTES = 12_000_000  # a longer sound stays beside the page
 

@@ -12,6 +12,7 @@ import torch
 from mirguard.models.contract import Classifier
 from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Made
 from mirguard.models.training.report import Report
+from mirguard.words import counted
 
 FEW_TEST_CLIPS = 30
 FEW_CLIPS = 5  # of a class, to learn from
@@ -34,11 +35,13 @@ def doubts(dataset: Any, made: Made, report: Report) -> list[str]:
         item.group for item in made.items if item.split != TEST
     }
     if torn and not any("more than one part" in sentence for sentence in found):
-        straddle = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
-        found.append(f"{straddle} clips in training and in the test, so the figures are too good.")
+        have = "has" if len(torn) == 1 else "have"
+        found.append(
+            f"{counted(len(torn), 'group')} {have} clips in training and in the test, so the figures are too good."
+        )
     if report.clips < FEW_TEST_CLIPS:
-        few = "1 test clip is" if report.clips == 1 else f"{report.clips} test clips are"
-        found.append(f"{few} few: the interval is what counts, not the figure.")
+        are = "is" if report.clips == 1 else "are"
+        found.append(f"{counted(report.clips, 'test clip')} {are} few: the interval is what counts, not the figure.")
     few = [label for label in report.labels if learned[label] < FEW_CLIPS]
     if few:
         found.append(f"There are fewer than {FEW_CLIPS} clips to learn {_some(few)} from.")
@@ -54,9 +57,8 @@ def doubts(dataset: Any, made: Made, report: Report) -> list[str]:
     if learned and max(learned.values()) >= 5 * min(learned[label] for label in report.labels):
         found.append(f"The classes are uneven: {_some([learned.most_common(1)[0][0]])} has far more clips than others.")
     if made.skipped:
-        one = len(made.skipped) == 1
-        count = "1 file" if one else f"{len(made.skipped)} files"
-        found.append(f"{count} could not be used{'' if one else '; the first'}: {made.skipped[0]}")
+        which = "" if len(made.skipped) == 1 else "; the first"
+        found.append(f"{counted(len(made.skipped), 'file')} could not be used{which}: {made.skipped[0]}")
     return list(dict.fromkeys(found))
 
 

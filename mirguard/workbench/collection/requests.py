@@ -58,7 +58,7 @@ class OpenCollection(Request):
         return labelled_folder(self.path, progress=progress, cancel=job.cancel)
 
     def _unlabelled(self) -> tuple[Item, ...]:
-        from mirguard.datasets.sound_files import unlabelled_folder
+        from mirguard.sound_files import unlabelled_folder
 
         found = unlabelled_folder(self.path)
         if not found:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPlainTextEdit, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.control.learning import Course
 from mirguard.workbench.dialogs.notices import Notices
 from mirguard.workbench.panels.parts import (
@@ -23,7 +24,6 @@ from mirguard.workbench.panels.parts import (
 )
 from mirguard.workbench.theme import colours, notifier, pixmap
 from mirguard.workbench.views.count_table import CountTable
-from mirguard.workbench.views.formats import counted
 
 COLLECTIONS = "GTZAN and other collections of the field, where they lie on this machine"
 # As datasets.folder's `group_by` has them, in words.
@@ -155,7 +155,7 @@ class DataPage(QWidget):
         alone = len(found.groups()) == len(found.items)
         groups = {(item.label, item.group) for item in found.items}
         self.headline.setText(
-            f"{found.name}: {_many(len(found.labels), 'class', 'classes')}, {counted(len(found.items), 'clip')}"
+            f"{found.name}: {counted(len(found.labels), 'class')}, {counted(len(found.items), 'clip')}"
             + ("" if alone else f" of {counted(len(found.groups()), kind)}")
         )
         self.grouping.setText(
@@ -215,10 +215,6 @@ def dropped_source(event: QDragEnterEvent | QDropEvent) -> Path | None:
         if path is not None and (path.is_dir() or path.suffix.lower() in (".csv", ".tsv")):
             return path
     return None
-
-
-def _many(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"
 
 
 def _renamed(item, text: str):

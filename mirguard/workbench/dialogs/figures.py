@@ -9,10 +9,10 @@ from typing import Any
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from mirguard.models.training.report import wilson
+from mirguard.words import counted
 from mirguard.workbench.panels.parts import label
 from mirguard.workbench.views.accuracy_bar import AccuracyBar, percent
 from mirguard.workbench.views.confusion_table import MOST_SEEN, ConfusionTable
-from mirguard.workbench.views.formats import counted
 
 LEGEND = "Rows: what a clip is. Columns: what it is heard as. The stronger the colour, the larger the share of its row."
 WINDOWS = "The interval for windows counts clips as independent, not windows: those of one clip are alike."

@@ -8,11 +8,12 @@ from typing import Any
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QMessageBox, QVBoxLayout, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.dialogs.figures import AccuracyFigures, Confusion, TestFigures
 from mirguard.workbench.dialogs.notices import Sign
 from mirguard.workbench.panels.parts import Flow, Scroll, label, named, push_button
 from mirguard.workbench.panels.run_row import duration
-from mirguard.workbench.views.formats import MINUS, counted
+from mirguard.workbench.views.formats import MINUS
 
 KINDS = {
     "bundled": "Comes with the program",

@@ -6,10 +6,11 @@ import math
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import Entry, Run
 from mirguard.workbench.panels.parts import Content, Scroll, label, set_role
-from mirguard.workbench.views.formats import counted, format_figures, format_number
+from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.label_bars import LabelBars
 
 SHOWN = 50

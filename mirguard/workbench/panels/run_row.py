@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.actions import tip
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import Run
 from mirguard.workbench.panels.parts import Elided, check, named, push_button, set_role
-from mirguard.workbench.views.formats import counted
 
 
 class RunRow(QWidget):

@@ -17,9 +17,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mirguard.words import counted
 from mirguard.workbench.theme import colours, contrast, notifier
 from mirguard.workbench.theme.style import mixed
-from mirguard.workbench.views.formats import counted, format_percent
+from mirguard.workbench.views.formats import format_percent
 
 Index = QModelIndex | QPersistentModelIndex
 ROOT = QModelIndex()

@@ -75,11 +75,6 @@ def format_percent(probability: float) -> str:
     return f"{percent:.1f} %" if percent < 9.95 else f"{percent:.0f} %"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things: "1 clip", "2 clips"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def readout(time: float, hz: float, db: float | None) -> str:
     """What a status bar says of the point under the cursor."""
     return f"{format_time(time, 0.001)}   {format_hz(hz)}   {format_db(db)}"

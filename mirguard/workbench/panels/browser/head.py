@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.actions import plain_name, tip
 from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
 from mirguard.workbench.panels.parts import Elided, named, tool_button
-from mirguard.workbench.views.formats import counted
 
 
 class Head(QWidget):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.panels.parts import Elided, named, push_button, tool_button
-from mirguard.workbench.views.formats import counted
 
 
 class HearingBar(QWidget):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from mirguard.words import counted
 from mirguard.workbench.collection.collection import LABELLED, REVIEW, Collection
 from mirguard.workbench.document import Document
 from mirguard.workbench.panels.parts import keyboard_only, label, named
-from mirguard.workbench.views.formats import counted
 
 FIGURES_HELP = (
     "Wilson's interval takes clips as independent of each other; clips of one artist or one track are not, so that it is "
