@@ -112,7 +112,7 @@ def test_gradient_of_a_track_agrees_with_finite_differences(task, channels):
     model = curved(task=task, micro_batch=2, graph_windows=3)
     rng = np.random.default_rng(1)
     clip = Clip(0.1 * rng.standard_normal((channels, 22_050 * 5 // 8)), 22_050)
-    problem = WholeTrack(clip, model, 1, None, "l2", 0.01, 0, "FLOAT")
+    problem = WholeTrack(clip, 1, None, "l2", 0.01, 0, "FLOAT")
     oracle = Oracle(problem, View(model), Ledger(problem, stop_early=False))
     delta = 0.01 * torch.from_numpy(rng.standard_normal((1, clip.frames)).astype(np.float32))
     gradient = oracle.gradient(delta)
@@ -137,7 +137,7 @@ def test_gradient_is_the_same_with_one_pass_and_with_two():
     found = []
     for held in (0, 3, 64):
         model = curved(micro_batch=2, graph_windows=held)
-        problem = WholeTrack(clip, model, 0, 2, "l2", 0.01, 0, "FLOAT")
+        problem = WholeTrack(clip, 0, 2, "l2", 0.01, 0, "FLOAT")
         found.append(Oracle(problem, View(model), Ledger(problem)).gradient(problem.zeros()))
     assert found[0].abs().max() > 0
     for other in found[1:]:
@@ -308,7 +308,9 @@ def test_a_model_without_gradient_takes_noise_and_refuses_the_rest():
 
 def test_vanishing_gradients_keep_their_direction():
     """Saturated softmax: gradients of 1e-30 still point somewhere, in both norms."""
-    problem = Batch(sounds(1, 8), torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.1]), 0, torch.ones(1))
+    problem = Batch(
+        sounds(1, 8), 16_000, torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.1]), 0, torch.ones(1)
+    )
     tiny = torch.tensor([[1e-30, -2e-30, 0, 0, 0, 0, 0, 2e-30]])
     direction = problem.steepest(tiny)
     assert float(direction.square().mean()) == pytest.approx(1.0, rel=1e-5)
@@ -332,7 +334,7 @@ def test_noise_has_exactly_the_size_it_should():
 def test_budgets_hold_for_minutes_of_sound():
     """Sums of millions of squares in float32: what is projected onto ε has that RMS in double precision too."""
     x = torch.zeros(1, 1 << 22)
-    problem = Batch(x, torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.01]), 0, torch.ones(1))
+    problem = Batch(x, 16_000, torch.zeros(1, dtype=torch.long), None, "l2", torch.tensor([0.01]), 0, torch.ones(1))
     for delta in (problem.noise(), problem.project(sounds(1, 1 << 22, level=1.0))):
         assert float(delta.double().square().mean().sqrt()) == pytest.approx(0.01, rel=1e-6)
 

@@ -12,7 +12,18 @@ import pytest
 import soundfile
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-NO_TORCH = ("analysis", "clip", "datasets", "errors", "files", "parameters", "playback", "resources", "sound_files", "words")
+NO_TORCH = (
+    "analysis",
+    "clip",
+    "datasets",
+    "errors",
+    "files",
+    "parameters",
+    "playback",
+    "resources",
+    "sound_files",
+    "words",
+)
 
 # Run first in a fresh interpreter: an import of one of these names fails, as if it were not installed.
 BLOCK = """

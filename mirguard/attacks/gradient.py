@@ -10,8 +10,6 @@ def noise(oracle: Oracle, *, restarts: int) -> None:
 
     The baseline every attack has to be read against (Prinz et al. 2021): white noise at the same SNR."""
     for _ in range(restarts):
-        if oracle.done:
-            return
         oracle.logits(oracle.problem.noise())
 
 
@@ -33,8 +31,6 @@ def pgd(oracle: Oracle, *, steps: int, step_size: float, restarts: int, random_s
     for restart in range(restarts):
         delta = problem.noise() if random_start or restart else problem.zeros()
         for _ in range(steps):
-            if oracle.done:
-                return
             g = oracle.gradient(delta, loss)
             delta = problem.project(delta - alpha * problem.steepest(g))
         oracle.logits(delta)

@@ -13,12 +13,20 @@ from mirguard.attacks.losses import margin
 from mirguard.attacks.problem import Problem
 from mirguard.errors import Cancelled
 
+# δ of some rows (m, n) and their numbers (m,) -> how large each is, (m,).
+Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Finished(Exception):
+    """Nothing is left to compute: every row is fooled well enough, given up, or out of queries."""
+
 
 @dataclass(frozen=True)
 class Step:
     """What one look at the model brought, as handed to `progress`; tensors are the attack's own: copy what you keep."""
 
     gradients: int
+    forwards: int
     total: int | None  # gradients the attack will take at the most
     loss: torch.Tensor  # (rows,)
     margin: torch.Tensor
@@ -33,7 +41,10 @@ class Step:
 
 class Ledger:
     """Judges every candidate the oracle evaluates. A row is finished when it is fooled by at least `confidence` (in logits)
-    and the attack is to stop there; finished rows leave the batch."""
+    and the attack is to stop there; finished rows leave the batch.
+
+    Of each row the candidate with the largest margin is kept or, after `minimise`, the smallest of those that fool by at
+    least `confidence`."""
 
     def __init__(
         self,
@@ -42,12 +53,13 @@ class Ledger:
         confidence: float = 0.0,
         stop_early: bool = True,
         max_gradients: int | None = None,
+        max_queries: int | None = None,
         progress: Callable[[Step], None] | None = None,
         cancel: threading.Event | None = None,
         rest: Callable[[], None] | None = None,
     ) -> None:
         self.problem, self.confidence, self.stop_early = problem, confidence, stop_early
-        self.max_gradients, self.total = max_gradients, None
+        self.max_gradients, self.max_queries, self.total = max_gradients, max_queries, None
         self._progress, self._cancel, self._rest = progress, cancel, rest
         rows, device = problem.rows, problem.device
         self.active = torch.ones(rows, dtype=torch.bool, device=device)
@@ -55,11 +67,18 @@ class Ledger:
         self.gradients = torch.zeros(rows, dtype=torch.long, device=device)
         self.best = problem.zeros()
         self.best_margin = torch.full((rows,), -torch.inf, device=device)
+        self.best_size = torch.full((rows,), torch.inf, device=device)
         self.success = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.hit = torch.zeros(rows, dtype=torch.bool, device=device)  # the latest candidate fools by `confidence`
         self.logits: torch.Tensor | None = None  # of the latest candidate (rows, K)
         self.best_logits: torch.Tensor | None = None
         self.trace: dict[str, list[torch.Tensor]] = {"loss": [], "margin": [], "snr_db": []}
+        self._measure: Measure | None = None
+        self._most_forwards = self._most_gradients = 0  # of any row, on the host
         self._began = time.perf_counter()
+
+    def minimise(self, measure: Measure) -> None:
+        self._measure, self.stop_early = measure, False
 
     def pause(self) -> None:
         """A point of rest between micro-batches: somebody else may run, or ask for the end."""
@@ -68,8 +87,14 @@ class Ledger:
         if self._rest is not None:
             self._rest()
 
+    def before_look(self) -> None:
+        if self.max_queries is not None and self._most_forwards >= self.max_queries:
+            self.active &= self.forwards < self.max_queries
+        if not bool(self.active.any()):
+            raise Finished
+
     def before_gradient(self) -> None:
-        if self.max_gradients is not None and int(self.gradients.max()) >= self.max_gradients:
+        if self.max_gradients is not None and self._most_gradients >= self.max_gradients:
             raise Cancelled
 
     def record(
@@ -79,39 +104,58 @@ class Ledger:
         z: torch.Tensor,
         loss: torch.Tensor | None,
         features: torch.Tensor | None,
+        gradients: int,
     ) -> None:
-        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`."""
+        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`, for which so many gradients were taken."""
         problem = self.problem
         if len(rows) == problem.rows:
             rows = slice(None)  # the same rows without copies of them
         self.forwards[rows] += 1
-        if loss is not None:
-            self.gradients[rows] += 1
+        self._most_forwards += 1
+        if gradients:
+            self.gradients[rows] += gradients
+            self._most_gradients += gradients
         if self.logits is None:
             self.logits = torch.full((problem.rows, z.shape[1]), torch.nan, device=problem.device)
             self.best_logits = self.logits.clone()
         self.logits[rows] = z
+        judged = delta[rows]
         targets = None if problem.targets is None else problem.targets[rows]
         gap = margin(z, problem.labels[rows], targets)
-        better = torch.zeros_like(self.success)
-        better[rows] = gap > self.best_margin[rows]
-        torch.where(better[:, None], delta, self.best, out=self.best)
-        torch.where(better[:, None], self.logits, self.best_logits, out=self.best_logits)
-        self.best_margin[rows] = torch.fmax(gap, self.best_margin[rows])
-        self.success[rows] |= gap > 0
+        fooled = gap > 0
+        hit = fooled & (gap >= self.confidence)
+        self._keep(rows, judged, z, gap, hit)
+        self.success[rows] |= fooled
+        self.hit[rows] = hit
         if self.stop_early:
-            self.active[rows] &= ~((gap > 0) & (gap >= self.confidence))
-        self._note(rows, delta, loss, gap, features)
+            self.active[rows] &= ~hit
+        self._note(rows, delta, judged, loss, gap, features)
+
+    def _keep(
+        self, rows: torch.Tensor | slice, judged: torch.Tensor, z: torch.Tensor, gap: torch.Tensor, hit: torch.Tensor
+    ) -> None:
+        if self._measure is None:
+            better = gap > self.best_margin[rows]
+        else:
+            numbers = torch.arange(self.problem.rows, device=self.problem.device)[rows]
+            size = torch.where(hit, self._measure(judged, numbers), torch.inf)
+            none_yet = self.best_size[rows].isinf()
+            better = torch.where(hit, size < self.best_size[rows], none_yet & (gap > self.best_margin[rows]))
+            self.best_size[rows] = torch.minimum(size, self.best_size[rows])
+        self.best_margin[rows] = torch.where(better, gap, self.best_margin[rows])
+        for kept, new in ((self.best, judged), (self.best_logits, z)):
+            kept[rows] = torch.where(better[:, None], new, kept[rows])
 
     def _note(
         self,
-        rows: torch.Tensor,
+        rows: torch.Tensor | slice,
         delta: torch.Tensor,
+        judged: torch.Tensor,
         loss: torch.Tensor | None,
         gap: torch.Tensor,
         features: torch.Tensor | None,
     ) -> None:
-        snr = self.problem.snr_db(delta[rows], rows)
+        snr = self.problem.snr_db(judged, rows)
         for name, values in (("loss", loss), ("margin", gap), ("snr_db", snr)):
             line = torch.full((self.problem.rows,), torch.nan, device=self.problem.device)
             if values is not None:
@@ -121,7 +165,8 @@ class Ledger:
             latest = {name: lines[-1] for name, lines in self.trace.items()}
             self._progress(
                 Step(
-                    gradients=int(self.gradients.max()),
+                    gradients=self._most_gradients,
+                    forwards=self._most_forwards,
                     total=self.total,
                     success=self.success,
                     logits=self.logits,

@@ -1,24 +1,53 @@
-"""The one door to the model. Attacks ask it for logits or for the gradient of an objective at a candidate δ.
+"""The one door to the model. Attacks ask it for logits, for the gradient of an objective, or for rows of the Jacobian at δ.
 
 Behind it stand the problem (what is attacked), the view (how the model is seen) and the ledger (what was spent and found).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 
-from mirguard.attacks.ledger import Ledger
+from mirguard.attacks.ledger import Ledger, Measure
 from mirguard.attacks.losses import LOSSES
-from mirguard.attacks.problem import Problem
+from mirguard.attacks.problem import Piece, Problem
 from mirguard.attacks.view import View
 from mirguard.models.decision import track_logits
 
+# Track logits z (rows, K) and the numbers of those rows -> what is to be descended, (rows,).
+Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass
+class _Pass:
+    """One micro-batch heard: what it depends on and, where it was kept, its graph."""
+
+    model: int
+    piece: Piece
+    leaf: torch.Tensor
+    graph: torch.Tensor | None
+
+
+@dataclass
+class _Look:
+    """The model heard at one δ: window logits `(rows, windows, K)` for each transform and model, and what leads back."""
+
+    rows: torch.Tensor
+    window_logits: list[torch.Tensor]
+    passes: list[list[_Pass]]
+    features: torch.Tensor | None
+
 
 class Oracle:
-    """Full-batch in, full-batch out: attacks keep δ of all rows, only unfinished rows are computed."""
+    """Full-batch in, full-batch out: attacks keep δ of all rows, only unfinished rows are computed.
+
+    When no row is left to compute, every question raises `Finished`, which ends the attack: attacks need not look."""
 
     def __init__(self, problem: Problem, view: View, ledger: Ledger) -> None:
         self.problem, self.view, self.ledger = problem, view, ledger
+        self._looks = 0
 
     @property
     def done(self) -> bool:
@@ -29,75 +58,131 @@ class Oracle:
         """Tell how many gradients the attack takes at the most, for estimates of the time left."""
         self.ledger.total = gradients
 
+    def minimise(self, measure: Measure | None = None) -> None:
+        """From now on, of all candidates that fool by `confidence` each row's smallest counts, not the one that fools most;
+        `measure(δ[rows], rows)` is what is small, else the norm of the problem. Rows end by `finish` only."""
+        self.ledger.minimise(measure or (lambda delta, _rows: self.problem.norm.size(delta)))
+
+    def finish(self, rows: torch.Tensor) -> None:
+        """Compute no more of the rows `(rows,)` that are True."""
+        self.ledger.active &= ~rows
+
     def logits(self, delta: torch.Tensor) -> torch.Tensor:
-        """Track logits `(rows, K)` at δ; of finished rows the last ones known."""
-        rows = self.ledger.active.nonzero()[:, 0]
-        if len(rows):
-            window_logits, features = [], []
-            with torch.no_grad():
-                for piece in self.problem.pieces(rows, self.view.micro_batch):
-                    self.ledger.pause()
-                    z, seen = self.view(piece.windows(delta[piece.index]))
-                    window_logits.append(z.to(delta.device))
-                    features.append(seen)
-            z = track_logits(self._by_row(window_logits), self.view.task)
-            self.ledger.record(rows, delta, z, None, self._joined(features))
+        """Track logits `(rows, K)` at δ, the mean over the view's transforms; of finished rows the last ones known."""
+        look = self._hear(delta, graphs=False)
+        z = self._mean(self._track_logits(look.window_logits))
+        self.ledger.record(look.rows, delta, z, None, look.features, 0)
         return self.ledger.logits
 
-    def gradient(self, delta: torch.Tensor, loss: str = "cross-entropy") -> torch.Tensor:
-        """∂loss/∂δ `(rows, n)` at δ, 0 for finished rows.
+    def fooled(self, delta: torch.Tensor) -> torch.Tensor:
+        """Only the decision `(rows,)`: whether the model is fooled at δ. Finished rows keep their last answer."""
+        self.logits(delta)
+        return self.ledger.hit
 
-        The objective is of the mean over windows, which is known only when all windows have been heard: every
-        micro-batch is first run forwards, then the loss is differentiated with respect to all windows' logits Z, and each
-        micro-batch is back-propagated with its ∂J/∂Z. Graphs of the first `graph_windows` windows are kept from the first
-        pass; further ones are run again, so memory does not grow with the clip.
-        """
+    def gradient(self, delta: torch.Tensor, objective: str | Objective = "cross-entropy") -> torch.Tensor:
+        """∂J/∂δ `(rows, n)` at δ, of it what lies where δ may be; 0 for finished rows.
+
+        J is the objective's mean over the view's transforms, each a function of the track logits."""
         self.view.require_gradient()
         self.ledger.before_gradient()
-        gradient = torch.zeros_like(delta)
-        rows = self.ledger.active.nonzero()[:, 0]
-        if not len(rows):
-            return gradient
-        passes, window_logits, features, held = [], [], [], 0
-        for piece in self.problem.pieces(rows, self.view.micro_batch):
-            self.ledger.pause()
-            keep = held + piece.count <= self.view.graph_windows
-            held += piece.count if keep else 0
-            leaf = delta[piece.index].detach().requires_grad_(keep)
-            with torch.set_grad_enabled(keep):
-                z, seen = self.view(piece.windows(leaf))
-            passes.append((piece, leaf, z if keep else None))
-            window_logits.append(z.detach().to(delta.device))
-            features.append(seen)
-
-        by_row = self._by_row(window_logits).requires_grad_()
-        targets = self.problem.targets
+        look = self._hear(delta, graphs=True)
+        by_row = [z.requires_grad_() for z in look.window_logits]
         with torch.enable_grad():
-            z = track_logits(by_row, self.view.task)
-            losses = LOSSES[loss](z, self.problem.labels[rows], None if targets is None else targets[rows])
-            (slopes,) = torch.autograd.grad(losses.sum(), by_row)
-        slopes = slopes.flatten(0, 1)
-
-        first = 0
-        for number, (piece, leaf, graph) in enumerate(passes):
-            self.ledger.pause()
-            if graph is None:
-                leaf = leaf.requires_grad_()
-                with torch.enable_grad():
-                    graph, _ = self.view(piece.windows(leaf))
-            part = slopes[first : first + piece.count].to(graph.device)
-            # As a product, not as `grad_outputs`: those make torch import its symbolic shapes, half a second at the first step.
-            (slope,) = torch.autograd.grad((graph * part).sum(), leaf)
-            gradient[piece.index] += slope
-            passes[number], graph = None, None  # free each graph as soon as it is used
-            first += piece.count
-        self.ledger.record(rows, delta, z.detach(), losses.detach(), self._joined(features))
+            z = self._track_logits(by_row)
+            loss = self._mean([self._objective(objective, part, look.rows) for part in z])
+            slopes = torch.autograd.grad(loss.sum(), by_row)
+        gradient = self._back(look, delta, [slopes])[0]
+        self.ledger.record(look.rows, delta, self._mean(z).detach(), loss.detach(), look.features, 1)
         return gradient
 
-    def _by_row(self, window_logits: list[torch.Tensor]) -> torch.Tensor:
-        joined = torch.cat(window_logits)
-        return joined.view(-1, self.problem.windows, joined.shape[-1])
+    def jacobian(self, delta: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Track logits z `(rows, K)` at δ and ∂z_k/∂δ `(C, rows, n)` for each row's `classes (rows, C)`.
+
+        One pass forwards and C backwards, which count as C gradients; memory grows with C."""
+        self.view.require_gradient()
+        self.ledger.before_gradient()
+        look = self._hear(delta, graphs=True)
+        by_row = [z.requires_grad_() for z in look.window_logits]
+        with torch.enable_grad():
+            z = self._mean(self._track_logits(by_row))
+            chosen = z.gather(1, classes[look.rows])
+            slopes = [
+                torch.autograd.grad(chosen[:, c].sum(), by_row, retain_graph=True) for c in range(classes.shape[1])
+            ]
+        rows = self._back(look, delta, slopes)
+        self.ledger.record(look.rows, delta, z.detach(), None, look.features, classes.shape[1])
+        return self.ledger.logits, rows
+
+    # -- Hearing forwards, and back ------------------------------------------------------------------------------------
+
+    def _hear(self, delta: torch.Tensor, graphs: bool) -> _Look:
+        """All windows of the unfinished rows, micro-batch by micro-batch.
+
+        An objective of the mean over windows is known only when all windows have been heard. Graphs of the first
+        `graph_windows` windows are kept for the way back; further ones are heard again there, so memory does not grow
+        with the clip."""
+        self.ledger.before_look()
+        rows = self.ledger.active.nonzero()[:, 0]
+        heard, passes, features, held = [], [], [], 0
+        for transform in self.view.draws(self._looks):
+            for number, model in enumerate(self.view.models):
+                parts, way = [], []
+                for piece in self.problem.pieces(rows, model, self.view.micro_batch, transform):
+                    self.ledger.pause()
+                    keep = graphs and held + piece.count <= model.graph_windows
+                    held += piece.count if keep else 0
+                    leaf = delta[piece.index].detach()
+                    leaf.requires_grad_(keep)
+                    with torch.set_grad_enabled(keep):
+                        z, seen = self.view.hear(number, piece.windows(leaf))
+                    way.append(_Pass(number, piece, leaf, z if keep else None))
+                    parts.append(z.detach().to(delta.device))
+                    if seen is not None and transform is None:
+                        features.append(seen)
+                joined = parts[0] if len(parts) == 1 else torch.cat(parts)
+                heard.append(joined.view(len(rows), -1, joined.shape[-1]))
+                passes.append(way)
+        self._looks += 1
+        return _Look(rows, heard, passes, torch.cat(features) if features else None)
+
+    def _back(self, look: _Look, delta: torch.Tensor, slopes: list[tuple[torch.Tensor, ...]]) -> torch.Tensor:
+        """∂/∂δ `(C, rows, n)` of C objectives from their slopes with respect to all window logits; graphs are freed as they
+        are used."""
+        gradients = delta.new_zeros(len(slopes), *delta.shape)
+        for place, way in enumerate(look.passes):
+            flat = [of[place].flatten(0, 1) for of in slopes]
+            first = 0
+            for step in way:
+                self.ledger.pause()
+                leaf, graph, count = step.leaf, step.graph, step.piece.count
+                if graph is None:
+                    leaf = leaf.requires_grad_()
+                    with torch.enable_grad():
+                        graph, _ = self.view.hear(step.model, step.piece.windows(leaf))
+                for c, slope in enumerate(flat):
+                    part = slope[first : first + count].to(graph.device)
+                    # As a product, not as `grad_outputs`: those make torch import its symbolic shapes, half a second at the
+                    # first step.
+                    (found,) = torch.autograd.grad((graph * part).sum(), leaf, retain_graph=c + 1 < len(flat))
+                    gradients[c][step.piece.index] += found
+                step.graph = None
+                first += count
+        if self.problem.permitted is None:
+            return gradients
+        return torch.stack([self.problem.direction(gradient) for gradient in gradients])
+
+    def _track_logits(self, heard: list[torch.Tensor]) -> list[torch.Tensor]:
+        """For each transform, the track logits `(rows, K)` of all models together."""
+        models, task = len(self.view.models), self.view.task
+        z = [track_logits(windows, task) for windows in heard]
+        return [self.view.together(z[first : first + models]) for first in range(0, len(z), models)]
+
+    def _objective(self, objective: str | Objective, z: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        if not isinstance(objective, str):
+            return objective(z, rows)
+        targets = self.problem.targets
+        return LOSSES[objective](z, self.problem.labels[rows], None if targets is None else targets[rows])
 
     @staticmethod
-    def _joined(features: list[torch.Tensor | None]) -> torch.Tensor | None:
-        return None if features[0] is None else torch.cat(features)
+    def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
+        return parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)

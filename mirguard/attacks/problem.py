@@ -1,4 +1,4 @@
-"""What is attacked: the sound, its label or target, the box, the budget.
+"""What is attacked: the sound, its label or target, the box, the budget, and where δ may be.
 
 The variable is δ `(rows, n)`: for a batch each row is one window at the model's rate; for a track there is one row, the
 clip's own mono perturbation at the clip's own rate, added to every channel. A row's windows are what the model hears.
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import torch
 
-from mirguard.attacks.budget import L2
+from mirguard.attacks.norms import NORMS
+from mirguard.attacks.restriction import Permitted, Restriction, build
+from mirguard.channel.transform import Transform
 from mirguard.clip import Clip, rms, step_of
+from mirguard.errors import UsageError
 from mirguard.models.contract import Classifier
-from mirguard.models.tracks import Track
+from mirguard.models.tracks import Track, mono_of
 
 Index = torch.Tensor | slice | tuple[int, slice]
 
@@ -30,11 +33,11 @@ class Piece:
 
 
 class Problem:
-    """Common to batches and tracks; subclasses say how windows are cut (`pieces`)."""
+    """Common to batches and tracks; subclasses say how a model's windows are cut (`pieces`)."""
 
     rows: int
     size: int
-    windows: int  # per row
+    sample_rate: int
     device: torch.device
 
     def __init__(
@@ -47,48 +50,62 @@ class Problem:
         norm: str,
         epsilon: torch.Tensor,
         generators: list[torch.Generator],
+        permitted: Permitted | None,
     ) -> None:
         """`labels`, `targets`, `power` (mean x² over all channels), `epsilon`: `(rows,)`; the box of δ: `(rows, n)`."""
         self.scale = torch.ones_like(epsilon)  # each row's budget over the one that was asked for
         self.labels, self.targets = labels, targets
         self.lower, self.upper, self.power = lower, upper, power
-        self.norm, self.epsilon, self.generators = norm, epsilon, generators
+        self.norm, self.epsilon, self.generators, self.permitted = NORMS[norm], epsilon, generators, permitted
         self.rows, self.size = lower.shape
         self.device = lower.device
 
-    def pieces(self, rows: torch.Tensor, micro_batch: int) -> Iterator[Piece]:
+    @property
+    def sound(self) -> torch.Tensor:
+        """What δ is added to: `(rows, n)`, of a track its down-mix."""
+        raise NotImplementedError
+
+    def windows(self, model: Classifier) -> int:
+        """How many windows of each row a model hears."""
+        raise NotImplementedError
+
+    def pieces(
+        self, rows: torch.Tensor, model: Classifier, micro_batch: int, transform: Transform | None = None
+    ) -> Iterator[Piece]:
+        """The windows of `rows` for `model`, as it hears them through `transform`."""
         raise NotImplementedError
 
     def zeros(self) -> torch.Tensor:
         return torch.zeros(self.rows, self.size, device=self.device)
 
     def project(self, delta: torch.Tensor) -> torch.Tensor:
-        """δ moved (in place) onto the ε-ball of the norm, then into the box. The box holds 0, so clamping never leaves the ball."""
-        if self.norm == L2:
-            delta.mul_((self.epsilon / _rms(delta).clamp_min(1e-30)).clamp_max(1.0)[:, None])
-        else:
-            delta.clamp_(-self.epsilon[:, None], self.epsilon[:, None])
-        return delta.clamp_(self.lower, self.upper)
+        """δ moved (in place) to where it may be, onto the ε-ball of the norm, then into the box.
+
+        The box holds 0, so clamping never leaves the ball. A band-limited δ is made smaller, not clipped, to fit an L∞ ball; only
+        at samples near full scale does the box take the last word."""
+        if self.permitted is not None:
+            delta = self.permitted.limit(delta)
+            if not self.permitted.diagonal:
+                delta.mul_((self.epsilon / self.norm.size(delta).clamp_min(1e-30)).clamp_max(1.0)[:, None])
+        return self.norm.project_(delta, self.epsilon).clamp_(self.lower, self.upper)
+
+    def direction(self, gradient: torch.Tensor) -> torch.Tensor:
+        """What of a gradient lies where δ may be."""
+        return gradient if self.permitted is None else self.permitted.direction(gradient)
 
     def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The direction of steepest ascent at unit size: sign(g) for L∞, g/RMS(g) for L2; 0 where g is 0.
-
-        Gradients may be as small as float32 goes; they are scaled by their largest entry before being squared."""
-        if self.norm != L2:
-            return gradient.sign()
-        largest = torch.maximum(gradient.amax(1), -gradient.amin(1))
-        scaled = gradient / largest.clamp_min(1e-37)[:, None]
-        return scaled.div_(_rms(scaled).clamp_min(1e-12)[:, None])
+        """The direction of steepest ascent at unit size; 0 where the gradient is 0."""
+        return self.norm.steepest(gradient)
 
     def noise(self) -> torch.Tensor:
         """A random δ of full size: Gaussian at RMS ε for L2, uniform in ±ε for L∞; each row from its own generator."""
         draw = torch.empty(self.rows, self.size)
         for row, generator in zip(draw, self.generators, strict=True):
-            row.normal_(generator=generator) if self.norm == L2 else row.uniform_(-1.0, 1.0, generator=generator)
-        draw = draw.to(self.device)
-        if self.norm == L2:
-            draw.div_(_rms(draw)[:, None])
-        return self.project(draw.mul_(self.epsilon[:, None]))
+            self.norm.draw_(row, generator)
+        draw = self.direction(draw.to(self.device))
+        if self.permitted is not None:  # what the restriction took away makes room for more of the rest
+            draw = draw / self.norm.size(draw).clamp_min(1e-12)[:, None]
+        return self.project(draw * self.epsilon[:, None])
 
     def snr_db(self, delta: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """SNR of the rows' δ `(len(rows), n)` in dB; nan for silent rows."""
@@ -102,48 +119,68 @@ class Batch(Problem):
 
     `scale (rows,)` is each row's ε over the one asked for; steps are taken in the same proportion."""
 
-    windows = 1
-
     def __init__(
         self,
         x: torch.Tensor,
+        sample_rate: int,
         labels: torch.Tensor,
         targets: torch.Tensor | None,
         norm: str,
         epsilon: torch.Tensor,
         seed: int,
         scale: torch.Tensor,
+        restriction: Restriction = Restriction(),
     ) -> None:
-        self.x = x
+        self.x, self.sample_rate = x, sample_rate
         seeds = [row_seed(seed, row.cpu().contiguous().numpy().tobytes()) for row in x]
-        super().__init__(labels, targets, -1.0 - x, 1.0 - x, x.square().mean(1), norm, epsilon, seeds)
+        permitted = build(restriction, x, sample_rate)
+        super().__init__(labels, targets, -1.0 - x, 1.0 - x, x.square().mean(1), norm, epsilon, seeds, permitted)
         self.scale = scale
 
-    def pieces(self, rows: torch.Tensor, micro_batch: int) -> Iterator[Piece]:
+    @property
+    def sound(self) -> torch.Tensor:
+        return self.x
+
+    def windows(self, model: Classifier) -> int:
+        if (model.sample_rate, model.window) != (self.sample_rate, self.size):
+            raise UsageError(
+                f"{model.name} hears windows of {model.window} samples at {model.sample_rate} Hz, these are of {self.size} at "
+                f"{self.sample_rate} Hz; models of different windows are attacked together on a clip, not on a batch."
+            )
+        return 1
+
+    def pieces(
+        self, rows: torch.Tensor, model: Classifier, micro_batch: int, transform: Transform | None = None
+    ) -> Iterator[Piece]:
         for first in range(0, len(rows), micro_batch):
             chunk = slice(first, first + micro_batch)
             if len(rows) < self.rows:
                 chunk = rows[chunk]  # of all rows a slice is enough, which copies nothing
             x = self.x[chunk]
-            yield Piece(chunk, lambda part, x=x: x + part, len(x))
+
+            def windows(part: torch.Tensor, x: torch.Tensor = x) -> torch.Tensor:
+                return x + part if transform is None else transform(x + part, 0)
+
+            yield Piece(chunk, windows, len(x))
 
 
 class WholeTrack(Problem):
-    """One clip at its own rate and length; the model's track decision is what counts."""
+    """One clip at its own rate and length; a model's track decision is what counts."""
 
     def __init__(
         self,
         clip: Clip,
-        model: Classifier,
         label: int,
         target: int | None,
         norm: str,
         epsilon: float,
         seed: int,
         subtype: str,
+        restriction: Restriction = Restriction(),
     ) -> None:
-        self.track = Track(clip, model)
-        self.windows = self.track.windows
+        self.clip, self.sample_rate = clip, clip.sample_rate
+        self._tracks: dict[int, Track] = {}
+        self._mono: torch.Tensor | None = None
         # δ is the same in every channel, so its box is the narrowest of the channels'. The top of an integer format is one
         # step below full scale.
         lower = torch.from_numpy(-1.0 - clip.samples.min(0)).clamp_max_(0.0)[None]
@@ -157,24 +194,45 @@ class WholeTrack(Problem):
             norm,
             torch.tensor([epsilon]),
             [row_seed(seed, clip.hash.encode())],
+            build(restriction, self.sound, clip.sample_rate),
         )
 
-    def pieces(self, rows: torch.Tensor, micro_batch: int) -> Iterator[Piece]:
-        track = self.track
-        for first in range(0, self.windows, micro_batch):
-            last = min(first + micro_batch, self.windows)
+    @property
+    def sound(self) -> torch.Tensor:
+        if self._mono is None:
+            self._mono = mono_of(self.clip)
+        return self._mono[None]
+
+    def track(self, model: Classifier) -> Track:
+        """The clip as `model` hears it."""
+        if id(model) not in self._tracks:
+            self._tracks[id(model)] = Track(self.clip, model, self.sound[0])
+        return self._tracks[id(model)]
+
+    def windows(self, model: Classifier) -> int:
+        return self.track(model).windows
+
+    def pieces(
+        self, rows: torch.Tensor, model: Classifier, micro_batch: int, transform: Transform | None = None
+    ) -> Iterator[Piece]:
+        track = self.track(model)
+        left, right = (0, 0) if transform is None else transform.reach
+        for first in range(0, track.windows, micro_batch):
+            last = min(first + micro_batch, track.windows)
             a, b = track.span(first, last)
-            yield Piece(
-                (0, slice(a, b)),
-                lambda part, a=a, b=b, first=first, last=last: track.cut(track.mono[a:b] + part, first, last),
-                last - first,
-            )
+            begin, end = max(a - left, 0), min(b + right, track.frames)
 
+            def windows(
+                part: torch.Tensor,
+                place: tuple[int, ...] = (a - begin, b - begin, begin, end),
+                first: int = first,
+                last: int = last,
+            ) -> torch.Tensor:
+                a, b, begin, end = place
+                sound = track.mono[begin:end] + part
+                return track.cut(sound if transform is None else transform(sound, begin)[a:b], first, last)
 
-def _rms(x: torch.Tensor) -> torch.Tensor:
-    """Root mean square of each row `(rows,)`. Not by `norm`, whose sum in float32 is short by 1e-4 for 4 million samples and by
-    2e-3 for 30 million: δ would exceed the budget by as much."""
-    return x.square().mean(1).sqrt()
+            yield Piece((0, slice(begin, end)), windows, last - first)
 
 
 def row_seed(seed: int, content: bytes) -> torch.Generator:

@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 
+from mirguard.channel.chain import parse
 from mirguard.clip import Clip
 from mirguard.errors import UsageError
 from mirguard.experiment.batch import attack_batch
 from mirguard.experiment.outcome import BatchOutcome, Experiment, Export, Outcome, Progress
 from mirguard.experiment.plan import plan
 from mirguard.experiment.track import export, run
+from mirguard.models.catalogue import load_model
 from mirguard.models.contract import Classifier
 
 __all__ = [
@@ -35,7 +37,12 @@ __all__ = [
 def attack(model: Classifier, sound: Clip | torch.Tensor, name: str, **options: Any) -> Outcome | BatchOutcome:
     """`mg.attack`: a clip gives an `Outcome`, a tensor of windows a `BatchOutcome`.
 
-    Takes `epsilon` or `snr`, `target`, `seed`, `progress`, `cancel` and the attack's own parameters."""
+    Takes `epsilon` or `snr`, `target`, `seed`, `progress`, `cancel`, `surrogates` (models or their names), `channel` (effects,
+    as `Link` or as words such as "gain:low=-3"), `restriction` (a `Restriction`) and the attack's own parameters."""
+    options["surrogates"] = tuple(
+        load_model(one) if isinstance(one, str) else one for one in options.get("surrogates", ())
+    )
+    options["channel"] = tuple(parse(one) if isinstance(one, str) else one for one in options.get("channel", ()))
     if isinstance(sound, torch.Tensor):
         return attack_batch(model, sound, name, **options)
     if not isinstance(sound, Clip):
@@ -45,4 +52,5 @@ def attack(model: Classifier, sound: Clip | torch.Tensor, name: str, **options: 
         for key in ("progress", "cancel", "rest", "watch", "export_to", "max_gradients")
         if key in options
     }
-    return run(plan(sound, model, name, **options), sound, model, **running)
+    experiment = plan(sound, model, name, **options)
+    return run(experiment, sound, model, surrogates=options["surrogates"], **running)

@@ -10,6 +10,10 @@ from typing import Any
 import torch
 
 from mirguard import __version__
+from mirguard.attacks.catalogue import find_attack
+from mirguard.attacks.knowledge import ZERO
+from mirguard.attacks.restriction import Restriction
+from mirguard.channel.chain import Link
 from mirguard.clip import Clip
 from mirguard.models.decision import Decision
 
@@ -27,6 +31,16 @@ class Experiment:
     target: str | None = None
     seed: int = 0
     subtype: str = "PCM_16"
+    truth: str | None = None
+    surrogates: tuple[tuple[str, str], ...] = ()  # name and hash of each
+    channel: tuple[Link, ...] = ()
+    draws: int = 0
+    restriction: Restriction = Restriction()
+
+    @property
+    def knowledge(self) -> str:
+        """What the attacker is taken to know of the model."""
+        return ZERO if self.surrogates else find_attack(self.attack).knowledge
 
     @property
     def values(self) -> dict[str, Any]:
@@ -64,7 +78,9 @@ class Outcome:
     """The result of an experiment on one clip; `clip` is the adversarial sound as re-read, `perturbation` what it differs by.
 
     `l2` is √Σδ² and `linf` max|δ| in units of full scale; `success`, `windows_flipped`, `snr_db`, `l2`, `linf` are of the export.
-    `status` is "success", "failed" or "cancelled" (then the best candidate until there)."""
+    `target` is the label that was to come out, `adversarial` what the attacked model (of surrogates: these) said before the
+    export and `reached` whether that was what was wanted. `status` is "success", "failed" or "cancelled" (then the best candidate
+    until there)."""
 
     experiment: Experiment
     clip: Clip
@@ -81,17 +97,13 @@ class Outcome:
     forwards: int
     seconds: float
     trace: dict[str, list[float]]
+    target: str | None = None
+    reached: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
     def success(self) -> bool:
         return self.exported.success
-
-    @property
-    def reached(self) -> bool:
-        """Whether the attack had what it wanted before the sound was exported."""
-        target = self.experiment.target
-        return self.adversarial.label == target if target is not None else self.adversarial.label != self.clean.label
 
     def to_json(self) -> dict[str, Any]:
         """The document `mirguard attack --json` prints."""
@@ -102,7 +114,13 @@ class Outcome:
             "model_hash": self.experiment.model_hash,
             "attack": self.experiment.attack,
             "parameters": self.experiment.values,
-            "target": self.experiment.target,
+            "knowledge": self.experiment.knowledge,
+            "surrogates": [name for name, _hash in self.experiment.surrogates],
+            "channel": [one.to_json() for one in self.experiment.channel],
+            "draws": self.experiment.draws,
+            "restriction": self.experiment.restriction.to_json(),
+            "target": self.target,
+            "truth": self.experiment.truth,
             "seed": self.experiment.seed,
             "threads": self.clip.provenance.get("threads"),
             "version": __version__,

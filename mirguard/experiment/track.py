@@ -6,7 +6,7 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from mirguard.attacks.problem import WholeTrack
 from mirguard.attacks.view import View
 from mirguard.clip import FORMATS, Clip, check_export, energy, load_clip, save_clip, write
 from mirguard.errors import UsageError
-from mirguard.experiment.attack import Rest, attack_problem
+from mirguard.experiment.attack import Rest, attack_problem, view_of
+from mirguard.experiment.goal import choose_target
 from mirguard.experiment.outcome import Experiment, Export, Outcome, Progress
 from mirguard.models.contract import Classifier
-from mirguard.models.decision import Decision, decide, decision_of
+from mirguard.models.decision import Decision, decide, decision_of, track_logits
 from mirguard.models.tracks import classify, window_logits
 
 
@@ -35,6 +36,7 @@ def run(
     clip: Clip,
     model: Classifier,
     *,
+    surrogates: Sequence[Classifier] = (),
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
     rest: Rest | None = None,
@@ -47,7 +49,8 @@ def run(
     `progress` is called after each look at the model, `rest` between micro-batches, `cancel` ends the attack at the next
     of them (the best candidate until then is what comes back); `watch` names a layer for `Progress.features`.
     """
-    if experiment.clip_hash != clip.hash or experiment.model_hash != model.hash:
+    planned = (experiment.clip_hash, experiment.model_hash, *(code for _name, code in experiment.surrogates))
+    if planned != (clip.hash, model.hash, *(surrogate.hash for surrogate in surrogates)):
         raise UsageError("This experiment was planned for another clip or model; plan it again.")
     if export_to is not None:
         export_to = check_export(export_to, experiment.subtype)
@@ -55,31 +58,40 @@ def run(
     attack, values = find_attack(experiment.attack), experiment.values
     heard = window_logits(model, clip, rest)
     clean = decide(heard, model.labels, model.task)
-    target = None if experiment.target is None else model.index(experiment.target)
-    if experiment.target == clean.label:
-        raise UsageError(f"The clip is already {clean.label!r} to {model.name}; choose another target.")
+    view = view_of(
+        surrogates or (model,),
+        experiment.channel,
+        experiment.draws,
+        clip.sample_rate,
+        experiment.seed,
+        watch=None if surrogates else watch,
+    )
+    own = _of_surrogates(surrogates, view, clip, rest) if surrogates else track_logits(heard[None], model.task)[0]
+    label, target = _aim(experiment, values, clean, view, own)
+    target_name = None if target is None else view.labels[target]
     problem = WholeTrack(
         clip,
-        model,
-        model.index(clean.label),
+        label,
         target,
         values["norm"],
         before_rounding(values["epsilon"], values["norm"], experiment.subtype, clip.frames),
         experiment.seed,
         experiment.subtype,
+        experiment.restriction,
     )
-    report = None if progress is None else lambda step: progress(_progress(step, model, clean))
-    ledger, cancelled = attack_problem(problem, View(model, watch), attack, values, report, cancel, rest, max_gradients)
+    report = None if progress is None else lambda step: progress(_progress(step, view, clean))
+    ledger, cancelled = attack_problem(problem, view, attack, values, report, cancel, rest, max_gradients)
 
     delta = ledger.best[0].numpy()
     exported_clip = _exported(clip, delta, experiment, export_to)
     again = window_logits(model, exported_clip, rest)
     decision = decide(again, model.labels, model.task)
-    success = decision.label == experiment.target if target is not None else decision.label != clean.label
-    flipped = again.argmax(-1) == target if target is not None else again.argmax(-1) != heard.argmax(-1)
+    success = decision.label == target_name if target is not None else decision.label != clean.label
+    wanted = heard.argmax(-1) if target is None else model.index(target_name)
+    flipped = again.argmax(-1) != wanted if target is None else again.argmax(-1) == wanted
     difference = exported_clip.samples - clip.samples
     noise = energy(difference)
-    before = _before_export(ledger, model, clean, decision)
+    before = _before_export(ledger, view, clean, decision)
     return Outcome(
         experiment=experiment,
         clip=exported_clip,
@@ -98,11 +110,33 @@ def run(
         forwards=int(ledger.forwards[0]),
         seconds=time.perf_counter() - began,
         trace={name: [float(line[0]) for line in lines] for name, lines in ledger.trace.items()},
+        target=target_name,
+        reached=bool(ledger.success[0]),
         warnings=_warnings(clip, bool(ledger.success[0]), success, experiment, float(np.abs(delta).max())),
     )
 
 
-def _progress(step: Step, model: Classifier, clean: Decision) -> Progress:
+def _of_surrogates(
+    surrogates: Sequence[Classifier], view: View, clip: Clip, rest: Callable[[], None] | None
+) -> torch.Tensor:
+    """What the surrogates together say of the clip, as track logits `(K,)`."""
+    heard = [window_logits(surrogate, clip, rest)[None] for surrogate in surrogates]
+    return view.together([track_logits(z, view.task) for z in view.in_order(heard)])[0]
+
+
+def _aim(
+    experiment: Experiment, values: dict, clean: Decision, view: View, own: torch.Tensor
+) -> tuple[int, int | None]:
+    """The class to leave and the class to reach, or None, in the order of the view's labels; `own` are its logits of the clip."""
+    named = None if experiment.target is None else view.models[0].index(experiment.target)
+    truth = None if experiment.truth is None else view.models[0].index(experiment.truth)
+    target = choose_target(values.get("goal", "as-set"), own, named, truth, experiment.seed)
+    if target is not None and view.labels[target] == clean.label:
+        raise UsageError(f"The clip is already {clean.label!r} to {experiment.model}; choose another target.")
+    return int(own.argmax()), target
+
+
+def _progress(step: Step, view: View, clean: Decision) -> Progress:
     return Progress(
         gradients=step.gradients,
         total=step.total,
@@ -110,7 +144,7 @@ def _progress(step: Step, model: Classifier, clean: Decision) -> Progress:
         margin=float(step.margin[0]),
         snr_db=float(step.snr_db[0]),
         success=bool(step.success[0]),
-        decision=decision_of(step.logits[0], model.labels, model.task, clean.windows),
+        decision=decision_of(step.logits[0], view.labels, view.task, clean.windows),
         delta=step.delta[0],
         best=step.best[0],
         features=step.features,
@@ -118,11 +152,11 @@ def _progress(step: Step, model: Classifier, clean: Decision) -> Progress:
     )
 
 
-def _before_export(ledger: Ledger, model: Classifier, clean: Decision, decision: Decision) -> Decision:
+def _before_export(ledger: Ledger, view: View, clean: Decision, decision: Decision) -> Decision:
     """The decision on the best candidate before rounding, as the ledger judged it; the clean one if nothing was judged."""
     if ledger.best_logits is None:
         return clean
-    return decision_of(ledger.best_logits[0], model.labels, model.task, decision.windows)
+    return decision_of(ledger.best_logits[0], view.labels, view.task, decision.windows)
 
 
 def _exported(clip: Clip, delta: np.ndarray, experiment: Experiment, path: Path | None) -> Clip:
@@ -136,6 +170,9 @@ def _exported(clip: Clip, delta: np.ndarray, experiment: Experiment, path: Path 
         "input_hash": experiment.clip_hash,
         "parameters": experiment.values,
         "target": experiment.target,
+        "surrogates": [name for name, _hash in experiment.surrogates],
+        "channel": [one.to_json() for one in experiment.channel],
+        "restriction": experiment.restriction.to_json(),
         "seed": experiment.seed,
         "threads": torch.get_num_threads(),
         "name": f"{Path(experiment.clip_name).stem} ({experiment.attack})",
@@ -178,6 +215,6 @@ def export(
         raise UsageError(f"What to export is 'adversarial' or 'perturbation', not {what!r}.")
     saved = save_clip(sound, path, subtype)
     decision = classify(model, load_clip(saved))
-    target = outcome.experiment.target
+    target = outcome.target
     success = decision.label == target if target is not None else decision.label != outcome.clean.label
     return Export(saved, decision, success)

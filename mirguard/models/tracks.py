@@ -12,6 +12,11 @@ from mirguard.models.contract import Classifier
 from mirguard.models.decision import Decision, decide
 
 
+def mono_of(clip: Clip) -> torch.Tensor:
+    """The clip's down-mix `(frames,)`."""
+    return torch.from_numpy(clip.mono().copy() if clip.channels == 1 else clip.mono())
+
+
 class Track:
     """The windows of one clip for one model (hop = window).
 
@@ -19,8 +24,9 @@ class Track:
     All indices in `piece` are of windows; samples are read at clip rate, so memory does not grow with the number of windows.
     """
 
-    def __init__(self, clip: Clip, model: Classifier) -> None:
-        self.mono = torch.from_numpy(clip.mono().copy() if clip.channels == 1 else clip.mono())
+    def __init__(self, clip: Clip, model: Classifier, mono: torch.Tensor | None = None) -> None:
+        """`mono` is the clip's down-mix, where somebody holds it already."""
+        self.mono = mono_of(clip) if mono is None else mono
         self.frames, self.window = clip.frames, model.window
         self.resampler = Resampler(clip.sample_rate, model.sample_rate)
         self.heard = self.resampler.length(clip.frames)  # samples at the model's rate

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mirguard.attacks.attack import Attack
 from mirguard.attacks.budget import epsilon_to_snr, snr_to_epsilon
-from mirguard.attacks.catalogue import Attack, find_attack
+from mirguard.attacks.catalogue import find_attack
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mirguard.attacks.catalogue import Attack, list_attacks
+from mirguard.attacks.attack import Attack
+from mirguard.attacks.catalogue import list_attacks
 from mirguard.clip import Clip, rms
 from mirguard.errors import UsageError
 from mirguard.workbench.design import Design
@@ -218,6 +219,6 @@ class Document:
 
 def unsuited(attack: Attack, model: ModelFacts | None) -> str:
     """Why that attack cannot be used on that model, in a sentence; "" if it can."""
-    if model is None or model.differentiable or not attack.needs_gradient:
+    if model is None or model.differentiable or not attack.gradients:
         return ""
     return f"{model.title} gives no gradients and {attack.title} needs them; choose an attack that needs none, such as White noise."

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from mirguard.attacks.catalogue import EPSILON
+from mirguard.attacks.attack import EPSILON
 from mirguard.workbench.actions import tip
 from mirguard.workbench.document import Document, unsuited
 from mirguard.workbench.panels.budget import BudgetBox

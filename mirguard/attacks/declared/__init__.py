@@ -1,0 +1,1 @@
+"""What each family of attacks declares of itself; nothing here loads torch."""

@@ -1,0 +1,125 @@
+"""Where a perturbation may be: Eykholt et al. 2018's masks, in sound.
+
+A `Restriction` is what a person asks for, in seconds, Hz and dB; `build` makes of it the two operations that attacks need on
+δ `(rows, n)`: `direction` (what of a gradient lies in the permitted space) and `limit` (δ brought back into it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mirguard.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """All that is given must hold at once.
+
+    `time` is a range in seconds, `band` a range in Hz, `above` a level in dB below the clip's loudest 20 ms: only where the clip
+    is at least that loud; `masked` keeps δ under the clip's masking threshold in every time–frequency bin."""
+
+    time: tuple[float, float] | None = None
+    band: tuple[float, float] | None = None
+    above: float | None = None
+    masked: bool = False
+
+    def __bool__(self) -> bool:
+        return self != Restriction()
+
+    def to_json(self) -> dict[str, object]:
+        """What is restricted, without what is not."""
+        return {name: value for name, value in vars(self).items() if value}
+
+    def check(self, duration: float, sample_rate: int) -> Restriction:
+        """Itself, if it leaves anything of a clip of `duration` seconds; UsageError otherwise."""
+        if self.time is not None:
+            begin, end = self.time
+            if not (0 <= begin < end) or begin >= duration:
+                raise UsageError(
+                    f"A time range is two seconds, the first before the second, within the clip's {duration:.2f} s; "
+                    f"got {begin:g} to {end:g}."
+                )
+        if self.band is not None:
+            low, high = self.band
+            if not (0 <= low < high) or low >= sample_rate / 2:
+                raise UsageError(
+                    f"A band is two frequencies in Hz, the lower first, below {sample_rate / 2:g} Hz for this clip; "
+                    f"got {low:g} to {high:g}."
+                )
+        if self.above is not None and not -120.0 <= self.above <= 0.0:
+            raise UsageError(
+                f"The level above which the clip may be changed is -120 to 0 dB below its loudest; got {self.above:g}."
+            )
+        return self
+
+
+class Permitted:
+    """The space that several restrictions leave; each part has `direction`, `limit` and says whether it is `diagonal`
+    (a factor for each sample, so that clipping to a box leaves it)."""
+
+    def __init__(self, parts: Sequence) -> None:
+        self.parts = tuple(parts)
+        self.diagonal = all(part.diagonal for part in self.parts)
+
+    def direction(self, gradient: torch.Tensor) -> torch.Tensor:
+        for part in self.parts:
+            gradient = part.direction(gradient)
+        return gradient
+
+    def limit(self, delta: torch.Tensor) -> torch.Tensor:
+        for part in self.parts:
+            delta = part.limit(delta)
+        return delta
+
+
+class Mask:
+    """A factor 0 or 1 for each sample `(rows or 1, n)`."""
+
+    diagonal = True
+
+    def __init__(self, factor: torch.Tensor) -> None:
+        self.factor = factor
+
+    def direction(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * self.factor
+
+    def limit(self, delta: torch.Tensor) -> torch.Tensor:
+        return delta.mul_(self.factor)
+
+
+def build(restriction: Restriction, sound: torch.Tensor, sample_rate: int) -> Permitted | None:
+    """The permitted space for `sound (rows, n)` (of a track: its down-mix); None where nothing is restricted."""
+    restriction.check(sound.shape[1] / sample_rate, sample_rate)
+    parts = []
+    if restriction.time is not None:
+        parts.append(Mask(_time(restriction.time, sound, sample_rate)))
+    if restriction.above is not None:
+        parts.append(Mask(_loud(restriction.above, sound, sample_rate)))
+    if restriction.band is not None:
+        from mirguard.channel.band import Band
+
+        parts.append(Band(restriction.band, sample_rate))
+    if restriction.masked:
+        from mirguard.channel.masking import UnderThreshold
+
+        parts.append(UnderThreshold(sound, sample_rate))
+    return Permitted(parts) if parts else None
+
+
+def _time(seconds: tuple[float, float], sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    factor = torch.zeros(1, sound.shape[1], device=sound.device)
+    factor[:, round(seconds[0] * sample_rate) : max(1, round(seconds[1] * sample_rate))] = 1.0
+    return factor
+
+
+def _loud(above: float, sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    """1 where the RMS of 20 ms (blocks) lies within `above` dB of the loudest block."""
+    block = max(1, round(0.02 * sample_rate))
+    count = -(-sound.shape[1] // block)
+    padded = torch.nn.functional.pad(sound, (0, count * block - sound.shape[1]))
+    power = padded.view(len(sound), count, block).square().mean(2)
+    loud = (power > 0) & (power >= power.amax(1, keepdim=True) * 10.0 ** (above / 10.0))
+    return loud.float().repeat_interleave(block, 1)[:, : sound.shape[1]]
