@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from mirguard.attacks.norms import NORMS
-from mirguard.attacks.restriction import Permitted, Restriction, build
+from mirguard.attacks.restriction import FREE, Permitted, Restriction, build
 from mirguard.channel.transform import Transform
 from mirguard.clip import Clip, rms, step_of
 from mirguard.errors import UsageError
@@ -129,7 +129,7 @@ class Batch(Problem):
         epsilon: torch.Tensor,
         seed: int,
         scale: torch.Tensor,
-        restriction: Restriction = Restriction(),
+        restriction: Restriction = FREE,
     ) -> None:
         self.x, self.sample_rate = x, sample_rate
         seeds = [row_seed(seed, row.cpu().contiguous().numpy().tobytes()) for row in x]
@@ -176,7 +176,7 @@ class WholeTrack(Problem):
         epsilon: float,
         seed: int,
         subtype: str,
-        restriction: Restriction = Restriction(),
+        restriction: Restriction = FREE,
     ) -> None:
         self.clip, self.sample_rate = clip, clip.sample_rate
         self._tracks: dict[int, Track] = {}

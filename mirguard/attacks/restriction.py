@@ -27,7 +27,7 @@ class Restriction:
     masked: bool = False
 
     def __bool__(self) -> bool:
-        return self != Restriction()
+        return self != FREE
 
     def to_json(self) -> dict[str, object]:
         """What is restricted, without what is not."""
@@ -54,6 +54,9 @@ class Restriction:
                 f"The level above which the clip may be changed is -120 to 0 dB below its loudest; got {self.above:g}."
             )
         return self
+
+
+FREE = Restriction()  # nothing is restricted
 
 
 class Permitted:

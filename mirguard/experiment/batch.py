@@ -11,7 +11,7 @@ import torch
 from mirguard.attacks.catalogue import find_attack
 from mirguard.attacks.ledger import Step
 from mirguard.attacks.problem import Batch
-from mirguard.attacks.restriction import Restriction
+from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.channel.chain import Link
 from mirguard.errors import UsageError
 from mirguard.experiment.attack import Rest, attack_problem, view_of
@@ -34,7 +34,7 @@ def attack_batch(
     surrogates: Sequence[Classifier] = (),
     channel: Sequence[Link] = (),
     draws: int = 8,
-    restriction: Restriction = Restriction(),
+    restriction: Restriction = FREE,
     progress: Callable[[Step], None] | None = None,
     cancel: threading.Event | None = None,
     rest: Rest | None = None,

@@ -12,7 +12,7 @@ import torch
 from mirguard import __version__
 from mirguard.attacks.catalogue import find_attack
 from mirguard.attacks.knowledge import ZERO
-from mirguard.attacks.restriction import Restriction
+from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.channel.chain import Link
 from mirguard.clip import Clip
 from mirguard.models.decision import Decision
@@ -35,7 +35,7 @@ class Experiment:
     surrogates: tuple[tuple[str, str], ...] = ()  # name and hash of each
     channel: tuple[Link, ...] = ()
     draws: int = 0
-    restriction: Restriction = Restriction()
+    restriction: Restriction = FREE
 
     @property
     def knowledge(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from mirguard.attacks.attack import EPSILON, Attack
 from mirguard.attacks.budget import L2, SNR, before_rounding, epsilon_to_snr, snr_to_epsilon
 from mirguard.attacks.catalogue import find_attack
-from mirguard.attacks.restriction import Restriction
+from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.channel.chain import Link
 from mirguard.clip import SUBTYPES, Clip, rms
 from mirguard.errors import UsageError
@@ -31,7 +31,7 @@ def plan(
     surrogates: Sequence[Classifier] = (),
     channel: Sequence[Link] = (),
     draws: int = 8,
-    restriction: Restriction = Restriction(),
+    restriction: Restriction = FREE,
     **parameters: Any,
 ) -> Experiment:
     """An experiment with every value checked and every default filled in; UsageError says in one sentence what is wrong.
