@@ -265,6 +265,50 @@ def test_silence_can_be_attacked_by_amplitude(say, tmp_path):
     assert document(out)["snr_db"] is None
 
 
+def test_the_options_of_what_is_attacked_are_in_the_document(say, demo, tmp_path):
+    """A surrogate, a channel, a band, a time and noise as a baseline, all at once."""
+    path = tmp_path / "out.wav"
+    status, out, _ = say(
+        *("attack", demo, *MODEL, "--snr", 20, "--steps", 3, "-o", path, "--json", "--baseline", 3),
+        *("--surrogate", "toy-crnn", "toy-magnitude-cnn", "--channel", "gain:low=-2,high=2", "--draws", 2),
+        *("--band", "300-3000", "--time", "1-2.5"),
+    )
+    assert status == 0
+    found = document(out)
+    assert found["knowledge"] == "zero knowledge"
+    assert found["surrogates"] == ["toy-crnn", "toy-magnitude-cnn"]
+    assert found["channel"] == [{"effect": "gain", "low": -2.0, "high": 2.0}]
+    assert (found["draws"], found["restriction"]) == (2, {"time": [1.0, 2.5], "band": [300.0, 3000.0]})
+    assert found["noise_baseline"]["draws"] == 3
+    difference = load_clip(path).samples - load_clip(demo).samples
+    rate = load_clip(path).sample_rate
+    assert np.abs(difference[:, : rate - 1]).max() == np.abs(difference[:, round(2.5 * rate) :]).max() == 0.0
+    assert np.abs(difference).max() > 0
+    assert load_clip(path).provenance["made_by"]["surrogates"] == found["surrogates"]
+
+
+def test_a_result_that_does_not_carry_over_says_so(say, demo, tmp_path):
+    status, out, _ = say(
+        "attack", demo, *MODEL, "--snr", 45, "--surrogate", "toy-magnitude-mlp", "-o", tmp_path / "o.wav", "--json"
+    )
+    assert status == 0
+    found = document(out)
+    assert (found["success"], found["warnings"]) == (
+        False,
+        [f"The perturbation fools toy-magnitude-mlp but does not carry over to {TOY}."],
+    )
+
+
+def test_the_attacks_are_listed(say):
+    out = say("attacks")[1]
+    listed = document(say("attacks", "--json")[1])["attacks"]
+    assert [entry["name"] for entry in listed] == [attack.name for attack in list_attacks()]
+    for attack, entry in zip(list_attacks(), listed, strict=True):
+        assert f"{attack.name} " in out
+        assert attack.knowledge in out
+        assert [parameter["name"] for parameter in entry["parameters"]] == [p.name for p in attack.parameters]
+
+
 @pytest.mark.parametrize("attack", list_attacks(), ids=lambda attack: attack.name)
 def test_every_declared_parameter_is_an_option(say, demo, tmp_path, attack):
     """Every default, given as an option, comes back in the document."""
@@ -432,7 +476,7 @@ WRONG = {
     "epsilon negative, with an exponent": ([*MODEL, "--epsilon=-1e-3"], ["--epsilon", "got -0.001"]),
     "epsilon nan": ([*MODEL, "--epsilon", "nan"], ["--epsilon", "number"]),
     "epsilon infinite": ([*MODEL, "--epsilon", "inf"], ["--epsilon", "number"]),
-    "epsilon too large": ([*MODEL, "--epsilon", "2"], ["--epsilon", "got 2"]),
+    "epsilon too large": ([*MODEL, "--epsilon", "3"], ["--epsilon", "got 3"]),
     "epsilon a word": ([*MODEL, "--epsilon", "small"], ["--epsilon", "'small'"]),
     "epsilon below a 16-bit step": ([*MODEL, "--epsilon", "1e-6"], ["16-bit", "finer format"]),
     "snr nan": ([*MODEL, "--snr", "nan"], ["--snr", "number"]),
@@ -447,6 +491,16 @@ WRONG = {
     "steps a fraction": ([*MODEL, "--steps", "2.5"], ["--steps", "whole number"]),
     "unknown norm": ([*MODEL, "--norm", "l7"], ["--norm", "l2, linf"]),
     "parameter the attack lacks": ([*MODEL, "--attack", "noise", "--steps", "3"], ["steps", "epsilon"]),
+    "band upside down": ([*MODEL, "--band", "4000-500"], ["lower first", "4000 to 500"]),
+    "band no range": ([*MODEL, "--band", "loud"], ["--band", "Hz", "'loud'"]),
+    "time beyond the clip": ([*MODEL, "--time", "100-200"], ["within the clip's", "100 to 200"]),
+    "level above the loudest": ([*MODEL, "--above", "3"], ["-120 to 0", "got 3"]),
+    "unknown surrogate": ([*MODEL, "--surrogate", "resnet"], ["no model 'resnet'"]),
+    "surrogate without gradients": ([*MODEL, "--surrogate", "toy-tree"], ["toy-tree gives no gradient"]),
+    "unknown effect": ([*MODEL, "--channel", "wormhole"], ["no effect 'wormhole'", "gain"]),
+    "effect without a value": ([*MODEL, "--channel", "gain:low"], ["name=value"]),
+    "effect beyond its range": ([*MODEL, "--channel", "gain:low=-900"], ["got -900"]),
+    "no draws": ([*MODEL, "--channel", "gain", "--draws", "0"], ["1 to 1000 draws"]),
     "unknown option": ([*MODEL, "--volume", "11"], ["--volume", "--help"]),
     "option without value": ([*MODEL, "--steps"], ["--steps", "--help"]),
     "seed a word": ([*MODEL, "--seed", "lucky"], ["--seed", "'lucky'"]),

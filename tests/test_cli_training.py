@@ -13,8 +13,8 @@ import torch
 from labelled_sounds import make_tones
 
 from mirguard.cli import main
-from mirguard.cli.terminal import Parser
-from mirguard.cli.training import Progress, add_train
+from mirguard.cli.terminal import Line, Parser
+from mirguard.cli.training import add_train
 from mirguard.errors import MirguardError, UsageError
 from mirguard.models.catalogue import load_model
 from mirguard.models.training.methods import list_methods
@@ -178,12 +178,10 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(run, tmp_path, capsys
 
 
 def test_a_line_tells_how_far_it_is(monkeypatch, capsys):
-    line = Progress(shown=True)
-    line("Hearing x.wav (3 of 12)", 0.25)
-    line.end()
+    with Line() as line:
+        line("Hearing x.wav (3 of 12)", 0.25)
     assert capsys.readouterr().err == "", "no terminal, no line"
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    line = Progress(shown=True)
-    line("Hearing x.wav (3 of 12)", 0.25)
-    line.end()
+    with Line() as line:
+        line("Hearing x.wav (3 of 12)", 0.25)
     assert capsys.readouterr().err == "\r\033[K 25% Hearing x.wav (3 of 12)\r\033[K"

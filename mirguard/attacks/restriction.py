@@ -13,6 +13,8 @@ import torch
 
 from mirguard.errors import UsageError
 
+FADE = 0.005  # seconds, on either side of an edge
+
 
 @dataclass(frozen=True)
 class Restriction:
@@ -79,28 +81,32 @@ class Permitted:
 
 
 class Mask:
-    """A factor 0 or 1 for each sample `(rows or 1, n)`."""
+    """The samples where `inside (rows or 1, n)` is True. Steps fade in and out at its edges, so that δ begins and ends without
+    a click and keeps to a band; nothing is ever outside."""
 
     diagonal = True
 
-    def __init__(self, factor: torch.Tensor) -> None:
-        self.factor = factor
+    def __init__(self, inside: torch.Tensor, fade: int) -> None:
+        """`fade` is in samples."""
+        self.inside = inside.float()
+        # The distance-weighted share of the surroundings that lie inside, squeezed so that it begins at 0 on the edge.
+        around = torch.hann_window(2 * fade + 1, periodic=False, device=inside.device)
+        share = torch.nn.functional.conv1d(self.inside[:, None], (around / around.sum())[None, None], padding=fade)[
+            :, 0
+        ]
+        self.factor = (2.0 * share - 1.0).clamp_min(0.0) * self.inside
 
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
         return gradient * self.factor
 
     def limit(self, delta: torch.Tensor) -> torch.Tensor:
-        return delta.mul_(self.factor)
+        return delta.mul_(self.inside)
 
 
 def build(restriction: Restriction, sound: torch.Tensor, sample_rate: int) -> Permitted | None:
     """The permitted space for `sound (rows, n)` (of a track: its down-mix); None where nothing is restricted."""
     restriction.check(sound.shape[1] / sample_rate, sample_rate)
     parts = []
-    if restriction.time is not None:
-        parts.append(Mask(_time(restriction.time, sound, sample_rate)))
-    if restriction.above is not None:
-        parts.append(Mask(_loud(restriction.above, sound, sample_rate)))
     if restriction.band is not None:
         from mirguard.channel.band import Band
 
@@ -109,20 +115,26 @@ def build(restriction: Restriction, sound: torch.Tensor, sample_rate: int) -> Pe
         from mirguard.channel.masking import UnderThreshold
 
         parts.append(UnderThreshold(sound, sample_rate))
+    # Masks come last: what a filter smears over their edges is cut off.
+    fade = max(1, round(FADE * sample_rate))
+    if restriction.time is not None:
+        parts.append(Mask(_between(restriction.time, sound, sample_rate), fade))
+    if restriction.above is not None:
+        parts.append(Mask(_loud(restriction.above, sound, sample_rate), fade))
     return Permitted(parts) if parts else None
 
 
-def _time(seconds: tuple[float, float], sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    factor = torch.zeros(1, sound.shape[1], device=sound.device)
-    factor[:, round(seconds[0] * sample_rate) : max(1, round(seconds[1] * sample_rate))] = 1.0
-    return factor
+def _between(seconds: tuple[float, float], sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    inside = torch.zeros(1, sound.shape[1], dtype=torch.bool, device=sound.device)
+    inside[:, round(seconds[0] * sample_rate) : max(1, round(seconds[1] * sample_rate))] = True
+    return inside
 
 
 def _loud(above: float, sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """1 where the RMS of 20 ms (blocks) lies within `above` dB of the loudest block."""
+    """Where the RMS of a block of 20 ms lies within `above` dB of the loudest block's."""
     block = max(1, round(0.02 * sample_rate))
     count = -(-sound.shape[1] // block)
     padded = torch.nn.functional.pad(sound, (0, count * block - sound.shape[1]))
     power = padded.view(len(sound), count, block).square().mean(2)
     loud = (power > 0) & (power >= power.amax(1, keepdim=True) * 10.0 ** (above / 10.0))
-    return loud.float().repeat_interleave(block, 1)[:, : sound.shape[1]]
+    return loud.repeat_interleave(block, 1)[:, : sound.shape[1]]

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirguard.cli.terminal import show_json, tell
+from mirguard.cli.terminal import Line, show_json, tell
 from mirguard.errors import UsageError
 from mirguard.words import counted
 
 if TYPE_CHECKING:
     from mirguard.datasets.labelled import Item, LabelledSet
     from mirguard.datasets.leakage import Duplicate
-
-
-class _Told:
-    """Progress of a job on one line of standard error, when that is a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = False
-
-    def __call__(self, sentence: str, fraction: float | None) -> None:
-        if sys.stderr.isatty():
-            share = "" if fraction is None else f" {fraction:4.0%}"
-            print(f"\r\033[K{sentence[:90]} ...{share}", end="", file=sys.stderr, flush=True)
-            self._shown = True
-
-    def __enter__(self) -> _Told:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 # -- list --------------------------------------------------------------------------------------------------------------
@@ -71,14 +50,14 @@ def _list(options: argparse.Namespace) -> int:
 # -- show and check ----------------------------------------------------------------------------------------------------
 
 
-def _load(options: argparse.Namespace, told: _Told) -> LabelledSet:
+def _load(options: argparse.Namespace, told: Line) -> LabelledSet:
     from mirguard.datasets.mirdata_sets import load_set
 
     return load_set(options.source, options.home, told, group_by=options.group_by, label=options.label)
 
 
 def _show(options: argparse.Namespace) -> int:
-    with _Told() as told:
+    with Line() as told:
         dataset = _load(options, told)
     if options.json:
         show_json({**_about(dataset), "items": [_item(item) for item in dataset.items]})
@@ -100,7 +79,7 @@ def _check(options: argparse.Namespace) -> int:
     from mirguard.datasets.splits import split
 
     fractions = {"seed": options.seed, "test": options.test, "validation": options.validation}
-    with _Told() as told:
+    with Line() as told:
         loaded = _load(options, told)
         if options.resplit:
             loaded = loaded.without_splits()
@@ -230,7 +209,7 @@ def _download(options: argparse.Namespace) -> int:
     known = find_known(options.name)
     if not options.json:
         print(f"{known.title}. {known.licence}", flush=True)
-    with _Told() as told:
+    with Line() as told:
         dataset = download(known.name, options.home, told)
     if options.json:
         show_json(_about(dataset))
@@ -243,7 +222,7 @@ def _download(options: argparse.Namespace) -> int:
 def _validate(options: argparse.Namespace) -> int:
     from mirguard.datasets.mirdata_jobs import validate
 
-    with _Told() as told:
+    with Line() as told:
         found = validate(options.name, options.home, told)
     if options.json:
         show_json(
@@ -267,7 +246,7 @@ def _make(options: argparse.Namespace) -> int:
 
     if options.workers < 0:
         raise UsageError(f"--workers is a number of processes, or 0 for one a core; got {options.workers}.")
-    with _Told() as told:
+    with Line() as told:
         made = make_toy(
             Path(options.folder),
             options.clips,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from mirguard.cli.model_cards import INDENT, card_lines, confusion_lines, facts, gradient_lines, label_line, say
-from mirguard.cli.terminal import show_json
+from mirguard.cli.terminal import Line, show_json
 from mirguard.cli.training import add_train
 
 
@@ -48,7 +47,10 @@ def _add(options: argparse.Namespace) -> int:
     from mirguard.models.catalogue import info_of
 
     torch.set_flush_denormal(True)
-    file = add_model(options.source, options.name, replace=options.replace, progress=_progress())
+    with Line(not options.json) as line:
+        file = add_model(
+            options.source, options.name, replace=options.replace, progress=lambda text, _done: line(f"{text} ...")
+        )
     info = info_of(file)
     if options.json:
         show_json(vars(info))
@@ -68,17 +70,6 @@ def _remove(options: argparse.Namespace) -> int:
     else:
         print(f"{options.name} is removed.")
     return 0
-
-
-def _progress():
-    """Told on standard error where a person is watching."""
-    if not sys.stderr.isatty():
-        return None
-
-    def progress(text: str, done: float | None) -> None:
-        print(f"\r\033[K{f'{text} ...' if done != 1 else ''}", end="", file=sys.stderr, flush=True)
-
-    return progress
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -93,26 +93,51 @@ def decibels(value: float | None) -> str:
 
 
 class Line:
-    """Progress of an attack on one line of standard error, when that is a terminal."""
+    """What is being done, on one line of standard error, when that is a terminal and the person did not ask for JSON.
 
-    def __init__(self) -> None:
+    Called with a sentence and the part that is done (or None); as a context it takes the line away at the end."""
+
+    def __init__(self, shown: bool = True) -> None:
+        self.on = shown and sys.stderr.isatty()
         self._shown = False
 
-    def __call__(self, progress: Any) -> None:
-        if not sys.stderr.isatty():
-            return
-        total = f"/{progress.total}" if progress.total else ""
-        print(
-            f"\r\033[K{progress.gradients}{total} gradients, margin {progress.margin:+.2f}, SNR {progress.snr_db:.1f} dB",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-        self._shown = True
+    def __call__(self, sentence: str, fraction: float | None = None) -> None:
+        if self.on:
+            part = f"{fraction:4.0%} " if fraction is not None else ""
+            print(f"\r\033[K{part}{sentence[:100]}", end="", file=sys.stderr, flush=True)
+            self._shown = True
 
-    def end(self) -> None:
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def declared_options(parser: argparse.ArgumentParser, users: Sequence[Any]) -> None:
+    """An option for every parameter that any of `users` (attacks, methods: with `name` and `parameters`) declares, explained as
+    the first one that has it does; the options are read by `given`."""
+    declared: dict[str, list[tuple[str, Any]]] = {}
+    for user in users:
+        for parameter in user.parameters:
+            declared.setdefault(parameter.name, []).append((user.name, parameter))
+    for having in declared.values():
+        first = having[0][1]
+        choices = list(dict.fromkeys(choice for _name, parameter in having for choice in parameter.choices))
+        listed = f" ({', '.join(choices)})" if choices else ""
+        parser.add_argument(
+            first.option,
+            dest=f"set_{first.name}",
+            metavar={bool: "yes|no", int: "N", float: "X", str: "NAME"}[first.kind],
+            help=f"{first.help.replace('%', '%%')}{listed} [{', '.join(name for name, _parameter in having)}]",
+        )
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given of the declared options, by parameter; what the chosen attack or method lacks is refused there, by name."""
+    values = vars(options).items()
+    return {name.removeprefix("set_"): value for name, value in values if name.startswith("set_") and value is not None}
 
 
 def model_option(parser: argparse.ArgumentParser) -> None:

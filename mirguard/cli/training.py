@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mirguard.cli.terminal import show_json, tell
+from mirguard.cli.terminal import Line, declared_options, given, show_json, tell
 
 if TYPE_CHECKING:
     from mirguard.datasets.labelled import LabelledSet
     from mirguard.models.training.make import Trained
     from mirguard.models.training.progress import TrainingProgress
     from mirguard.models.training.report import Report
-    from mirguard.parameters import Parameter
 
 MOST_SKIPPED = 10
 _WIDTH = 18  # of a label in the table
@@ -68,20 +67,7 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--replace", action="store_true", help="let it take the place of a model of yours with that name"
     )
-    declared: dict[str, Parameter] = {}
-    for parameter in (parameter for method in methods for parameter in method.parameters):
-        declared.setdefault(parameter.name, parameter)  # as the first method that has it explains it
-    for parameter in declared.values():
-        of = [p for method in methods for p in method.parameters if p.name == parameter.name]
-        users = ", ".join(method.name for method in methods if parameter.name in {p.name for p in method.parameters})
-        choices = list(dict.fromkeys(choice for p in of for choice in p.choices))
-        listed = f" ({', '.join(choices)})" if choices else ""
-        parser.add_argument(
-            parameter.option,
-            dest=f"set_{parameter.name}",
-            metavar={bool: "yes|no", int: "N", float: "X", str: "NAME"}[parameter.kind],
-            help=f"{parameter.help.replace('%', '%%')}{listed} [{users}]",
-        )
+    declared_options(parser, methods)
     return parser
 
 
@@ -89,13 +75,10 @@ def _train(options: argparse.Namespace) -> int:
     from mirguard.models.training.methods import find_method
     from mirguard.parameters import resolve
 
-    given = {
-        key.removeprefix("set_"): v for key, v in vars(options).items() if key.startswith("set_") and v is not None
-    }
-    resolve(find_method(options.method).parameters, given)  # whatever can be refused before hours of listening, is
-    watch = Progress(not options.json)
-    try:
-        dataset = _divided(options, watch)
+    settings = given(options)
+    resolve(find_method(options.method).parameters, settings)  # whatever can be refused before hours of listening, is
+    with Line(not options.json) as line:
+        dataset = _divided(options, line)
         import torch
 
         from mirguard.models.training.make import train_classifier
@@ -108,11 +91,9 @@ def _train(options: argparse.Namespace) -> int:
             seed=options.seed,
             title=options.title,
             replace=options.replace,
-            progress=watch.training,
-            **given,
+            progress=_watching(line),
+            **settings,
         )
-    finally:
-        watch.end()
     if options.json:
         show_json(_document(trained))
     else:
@@ -120,45 +101,34 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _divided(options: argparse.Namespace, watch: Progress) -> LabelledSet:
+def _divided(options: argparse.Namespace, line: Line) -> LabelledSet:
     """The labelled sounds, with recordings that come twice kept together, and split."""
     from mirguard.datasets.mirdata_sets import load_set
     from mirguard.datasets.splits import split
 
-    dataset = load_set(options.data, options.home, watch, group_by=options.group_by, label=options.label)
+    dataset = load_set(options.data, options.home, line, group_by=options.group_by, label=options.label)
     if not options.no_check:
         from mirguard.datasets.leakage import check_leakage, join_duplicates
 
-        leakage = check_leakage(dataset, watch)
+        leakage = check_leakage(dataset, line)
         if leakage.duplicates or leakage.straddling or leakage.artists:
             dataset = join_duplicates(dataset, leakage)
             dataset = replace(dataset, warnings=tuple(dict.fromkeys((*dataset.warnings, *leakage.sentences))))
     return split(dataset, seed=options.seed, test=options.test, validation=options.validation)
 
 
-class Progress:
-    """What is being done, on one line of standard error, when that is a terminal."""
+def _watching(line: Line) -> Callable[[TrainingProgress], None]:
+    """Progress on the line; where nobody watches one, only a word on a download, since half a minute without would look like a
+    fault."""
+    told = []
 
-    def __init__(self, shown: bool) -> None:
-        self._on = shown and sys.stderr.isatty()
-        self._shown = False
-        self._told: list[str] = []
-
-    def __call__(self, sentence: str, fraction: float | None) -> None:
-        if self._on:
-            part = f"{fraction:4.0%} " if fraction is not None else ""
-            print(f"\r\033[K{part}{sentence[:100]}", end="", file=sys.stderr, flush=True)
-            self._shown = True
-
-    def training(self, progress: TrainingProgress) -> None:
-        if progress.sentence.startswith("Downloading") and not self._on and "Downloading" not in self._told:
-            self._told.append("Downloading")  # half a minute without a word would look like a fault
+    def watch(progress: TrainingProgress) -> None:
+        if progress.sentence.startswith("Downloading") and not line.on and not told:
+            told.append(progress.sentence)
             tell(f"{progress.sentence} ...")
-        self(progress.sentence, progress.fraction)
+        line(progress.sentence, progress.fraction)
 
-    def end(self) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return watch
 
 
 def _document(trained: Trained) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Progress:
     """How a running attack on a clip stands; `delta` and `best` are `(frames,)`, `features` `(windows, d)` of the watched layer."""
 
     gradients: int
+    forwards: int
     total: int | None
     loss: float
     margin: float

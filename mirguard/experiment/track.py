@@ -139,6 +139,7 @@ def _aim(
 def _progress(step: Step, view: View, clean: Decision) -> Progress:
     return Progress(
         gradients=step.gradients,
+        forwards=step.forwards,
         total=step.total,
         loss=float(step.loss[0]),
         margin=float(step.margin[0]),
@@ -190,12 +191,15 @@ def _exported(clip: Clip, delta: np.ndarray, experiment: Experiment, path: Path 
 
 def _warnings(clip: Clip, fooled: bool, survives: bool, experiment: Experiment, peak: float) -> tuple[str, ...]:
     found = []
-    if fooled and not survives:
+    if fooled and not survives and experiment.surrogates:
+        names = " and ".join(name for name, _hash in experiment.surrogates)
+        found.append(f"The perturbation fools {names} but does not carry over to {experiment.model}.")
+    elif fooled and not survives:
         found.append(
             f"The perturbation fools {experiment.model} only before it is rounded to {experiment.subtype}; "
             "raise the confidence or export a finer format."
         )
-    if survives and not fooled:
+    if survives and not fooled and not experiment.surrogates:
         found.append("Only the rounding of the export changed the label; the attack itself did not.")
     beyond = clip.provenance.get("clipped_samples")
     if beyond:
