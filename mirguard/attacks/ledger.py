@@ -144,7 +144,10 @@ class Ledger:
             self.best_size[rows] = torch.minimum(size, self.best_size[rows])
         self.best_margin[rows] = torch.where(better, gap, self.best_margin[rows])
         for kept, new in ((self.best, judged), (self.best_logits, z)):
-            kept[rows] = torch.where(better[:, None], new, kept[rows])
+            if isinstance(rows, slice):
+                torch.where(better[:, None], new, kept, out=kept)
+            else:
+                kept[rows] = torch.where(better[:, None], new, kept[rows])
 
     def _note(
         self,

@@ -28,10 +28,14 @@ class EuclideanNorm:
     def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
         """The direction of steepest ascent at unit size; 0 where the gradient is 0.
 
-        Gradients may be as small as float32 goes; they are scaled by their largest entry before being squared."""
-        largest = torch.maximum(gradient.amax(1), -gradient.amin(1))
-        scaled = gradient / largest.clamp_min(1e-37)[:, None]
-        return scaled.div_(self.size(scaled).clamp_min(1e-12)[:, None])
+        Gradients may be as small as float32 goes: where their squares would vanish, they are scaled by their largest entry
+        first."""
+        size = self.size(gradient)
+        if bool((size < 1e-15).any()):
+            largest = torch.maximum(gradient.amax(1), -gradient.amin(1))
+            gradient = gradient / largest.clamp_min(1e-37)[:, None]
+            size = self.size(gradient).clamp_min(1e-12)
+        return gradient / size[:, None]
 
     def draw_(self, row: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Noise `(n,)` of size 1."""

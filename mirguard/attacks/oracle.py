@@ -111,7 +111,7 @@ class Oracle:
             ]
         rows = self._back(look, delta, slopes)
         self.ledger.record(look.rows, delta, z.detach(), None, look.features, classes.shape[1])
-        return self.ledger.logits, rows
+        return self.ledger.logits, torch.stack(rows)
 
     # -- Hearing forwards, and back ------------------------------------------------------------------------------------
 
@@ -145,10 +145,10 @@ class Oracle:
         self._looks += 1
         return _Look(rows, heard, passes, torch.cat(features) if features else None)
 
-    def _back(self, look: _Look, delta: torch.Tensor, slopes: list[tuple[torch.Tensor, ...]]) -> torch.Tensor:
-        """∂/∂δ `(C, rows, n)` of C objectives from their slopes with respect to all window logits; graphs are freed as they
-        are used."""
-        gradients = delta.new_zeros(len(slopes), *delta.shape)
+    def _back(self, look: _Look, delta: torch.Tensor, slopes: list[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
+        """∂/∂δ `(rows, n)` of each of C objectives from their slopes with respect to all window logits; graphs are freed as
+        they are used."""
+        gradients: list[torch.Tensor | None] = [None] * len(slopes)
         for place, way in enumerate(look.passes):
             flat = [of[place].flatten(0, 1) for of in slopes]
             first = 0
@@ -164,12 +164,15 @@ class Oracle:
                     # As a product, not as `grad_outputs`: those make torch import its symbolic shapes, half a second at the
                     # first step.
                     (found,) = torch.autograd.grad((graph * part).sum(), leaf, retain_graph=c + 1 < len(flat))
+                    if gradients[c] is None and found.shape == delta.shape:
+                        gradients[c] = found
+                        continue
+                    if gradients[c] is None:
+                        gradients[c] = torch.zeros_like(delta)
                     gradients[c][step.piece.index] += found
                 step.graph = None
                 first += count
-        if self.problem.permitted is None:
-            return gradients
-        return torch.stack([self.problem.direction(gradient) for gradient in gradients])
+        return [self.problem.direction(gradient) for gradient in gradients]
 
     def _track_logits(self, heard: list[torch.Tensor]) -> list[torch.Tensor]:
         """For each transform, the track logits `(rows, K)` of all models together."""
