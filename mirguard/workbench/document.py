@@ -23,6 +23,7 @@ from mirguard.workbench.facts import (
     PERTURBATION,
     Entry,
     ModelFacts,
+    Moment,
     ReferenceFacts,
     Run,
     Snapshot,
@@ -46,6 +47,7 @@ TOPICS = (
     "readings",
     "reference",
     "fpr",
+    "moment",
 )
 
 
@@ -61,6 +63,7 @@ class Document:
         self.model_state = "Starting the engine …"  # a sentence while there is no model
         self.design = Design()
         self.run: Run | None = None
+        self.moment: Moment | None = None  # of the current clip
         self.fpr = 0.05
         self.reference: ReferenceFacts | None = None
         self._keys = itertools.count(1)
@@ -97,8 +100,8 @@ class Document:
 
     def choose(self, key: int) -> None:
         if key in self.entries and key != self.current_key:
-            self.current_key = key
-            self.tell("current")
+            self.current_key, self.moment = key, None
+            self.tell("current", "moment")
 
     def remove(self, key: int) -> None:
         """Take a clip off the list; its neighbour becomes the current one."""
@@ -111,9 +114,10 @@ class Document:
         chosen = key == self.current_key
         if chosen:
             self.current_key = left[min(place, len(left) - 1)] if left else None
+            self.moment = None
         self.tell("clips")
         if chosen:
-            self.tell("current")
+            self.tell("current", "moment")
 
     def set_decision(self, key: int, decision: Decision | None, trouble: str = "") -> None:
         if key in self.entries:
@@ -134,6 +138,7 @@ class Document:
             for entry in self.entries.values():
                 entry.decision, entry.trouble = None, ""
                 entry.readings.clear()
+            self.set_moment(None)
             if model is not None and self.design.target not in model.labels:
                 self.design = replace(self.design, target=None)
             self.tell("model", "labels", "design", "reference", "readings")
@@ -167,13 +172,14 @@ class Document:
         return unsuited(self.design.declaration, self.model)
 
     def begin(self, run: Run) -> None:
-        self.run = run
-        self.tell("run")
+        self.run, self.moment = run, None
+        self.tell("run", "moment")
 
     def advance(self, snapshot: Snapshot) -> None:
         if self.run is not None:
             self.run.last = snapshot
             self.run.trace.extend(snapshot.points)
+            self.run.heard.extend(snapshot.heard)
             self.tell("live")
 
     def end(self, outcome: Outcome | None) -> None:
@@ -184,6 +190,7 @@ class Document:
             found = outcome.trace  # complete, where the snapshots left out what came faster than they
             entry.outcome = outcome
             entry.trace = list(zip(found["loss"], found["margin"], found["snr_db"], strict=True))
+            entry.trail = run.trail
             entry.made_with = (run.design, run.model)
             entry.readings.pop(ADVERSARIAL, None)
             self.tell("run", "outcome", "readings")
@@ -208,6 +215,16 @@ class Document:
         if fpr != self.fpr:
             self.fpr = fpr
             self.tell("fpr")
+
+    def set_moment(self, moment: Moment | None) -> None:
+        """Show and play another perturbation of the current clip than the result's for a while; None is the result again."""
+        if moment is not self.moment:
+            self.moment = moment
+            self.tell("moment")
+
+    def shown(self, entry: Entry) -> dict[str, Clip]:
+        """The sounds to be seen and heard: those there are, or those of the moment."""
+        return self.sounds(entry) | (self.moment.sounds if self.moment and entry is self.current else {})
 
     def sounds(self, entry: Entry) -> dict[str, Clip]:
         """The sounds there are of a clip: original, and adversarial and perturbation once there is a result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from mirguard.workbench.design import Design
 if TYPE_CHECKING:
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Outcome
+    from mirguard.experiment.insight.keeping import Trail
     from mirguard.models.decision import Decision
 
+Heard = tuple[int, tuple[float, ...]]  # the number of a look at the model, and the probabilities of all labels there
 ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
 
 
@@ -50,7 +53,8 @@ class ReferenceFacts:
 @dataclass(frozen=True)
 class Snapshot:
     """A moment of a running attack, made on the engine's thread for the window. `points` are the (loss, margin, SNR)
-    of every look since the snapshot before; `delta` the mono perturbation `(frames,)`, where it was copied this time."""
+    of every look since the snapshot before, `heard` (number of the look, probabilities) of some of them; `delta` the mono
+    perturbation `(frames,)`, where it was copied this time."""
 
     gradients: int
     total: int | None
@@ -63,6 +67,19 @@ class Snapshot:
     points: tuple[tuple[float, float, float], ...]
     delta: np.ndarray | None = None
     reading: Reading | None = None
+    heard: tuple[Heard, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Another perturbation than the result's that is shown and played for a while: a step of the attack, or the perturbation at
+    another size. `words` say which; `sounds` hold the adversarial sound and the perturbation."""
+
+    words: str
+    sounds: dict[str, Clip]
+    decision: Decision | None
+    snr_db: float | None
+    look: int | None = None
 
 
 @dataclass(eq=False)
@@ -78,6 +95,8 @@ class Run:
     stopped: bool = False  # cancelled, computes no more, and only measures what it reached
     last: Snapshot | None = None
     trace: list[tuple[float, float, float]] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    trail: Trail | None = None
 
     @property
     def fraction(self) -> float | None:
@@ -105,8 +124,14 @@ class Entry:
     outcome: Outcome | None = None
     made_with: tuple[Design, str] | None = None  # the design and the model's name the outcome came from
     trace: list[tuple[float, float, float]] = field(default_factory=list)
+    trail: Trail | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.clip.name
+
+    @property
+    def heard(self) -> Sequence[Heard]:
+        """The probabilities along the attack that led to the result."""
+        return self.trail.heard if self.trail else ()

@@ -32,6 +32,7 @@ PLACES = (
     Place("designer", "Attack designer"),
     Place("playback", "Playback"),
     Place("browser", "Dataset"),
+    Place("trace", "Trace"),
 )
 
 
@@ -69,10 +70,12 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
     else:
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
     window.tabifyDockWidget(docks["spectrograms"], docks["browser"])
+    window.tabifyDockWidget(docks["designer"], docks["trace"])
     for dock in docks.values():
         dock.setVisible(dock is not docks["browser"] or browsing)
     docks["labels"].raise_()
     docks["spectrograms"].raise_()
+    docks["designer"].raise_()
     left = max(230, min(310, round(0.19 * width)))
     right = max(310, min(370, round(0.25 * width)))
     columns = [docks["clips"], docks["spectrograms"], docks["designer"]]

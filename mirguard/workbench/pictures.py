@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,11 @@ from mirguard.errors import MirguardError, UsageError
 from mirguard.playback.levels import suggest_gain_db
 from mirguard.playback.sources import Difference, Sound
 from mirguard.sound_files import SOUNDS, unlabelled_folder
+from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION, Moment
 from mirguard.workbench.lanes import Job, Request
+
+if TYPE_CHECKING:
+    from mirguard.models.decision import Decision
 
 MOST_FILES = 500  # of one folder
 
@@ -123,6 +127,29 @@ class MixLive(Request):
         np.clip(mixed, -1.0, 1.0, out=mixed)
         mixed.flags.writeable = False
         return mixed
+
+
+@dataclass(frozen=True)
+class MixMoment(Request):
+    """The clip with the perturbation `codes · scale` `(frames,)` on every channel -> Moment."""
+
+    urgency: ClassVar[int] = 25
+    key: int
+    clip: Clip = field(repr=False)
+    codes: np.ndarray = field(repr=False, compare=False)
+    scale: float
+    words: str
+    decision: Decision | None = field(repr=False)
+    snr_db: float | None
+    look: int | None = None
+
+    def perform(self, job: Job) -> Moment:
+        delta = self.codes * np.float32(self.scale)
+        mixed = self.clip.samples + delta
+        np.clip(mixed, -1.0, 1.0, out=mixed)
+        rate = self.clip.sample_rate
+        sounds = {ADVERSARIAL: Clip(mixed, rate), PERTURBATION: Clip(delta, rate)}
+        return Moment(self.words, sounds, self.decision, self.snr_db, self.look)
 
 
 @dataclass(frozen=True)

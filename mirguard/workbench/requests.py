@@ -92,7 +92,8 @@ class Detect(Request):
 
 @dataclass(frozen=True)
 class Attack(Request):
-    """Attack a clip as designed -> Outcome; progress is Snapshot, and STOPPED once a cancelled attack computes no more."""
+    """Attack a clip as designed -> Outcome; progress is Snapshot, STOPPED once a cancelled attack computes no more, and at the end
+    the Trail."""
 
     key: int
     clip: Clip = field(repr=False)

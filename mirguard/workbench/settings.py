@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-VERSION = 2  # 2: the dataset browser is among the docks
+VERSION = 3  # 2: the dataset browser is among the docks; 3: trace, response and transfer matrix are
 MOST_RECENT = 10
 GEOMETRY, DOCKS = "window/geometry", "window/docks"
 

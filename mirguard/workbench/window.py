@@ -24,6 +24,7 @@ from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
+from mirguard.workbench.control.stepping import Stepping
 from mirguard.workbench.deeds import Deeds
 from mirguard.workbench.dialogs.new_classifier import stop_wanted
 from mirguard.workbench.messages import Messages
@@ -35,6 +36,7 @@ from mirguard.workbench.panels.labels import LabelsPanel
 from mirguard.workbench.panels.parts import Elided, named
 from mirguard.workbench.panels.playback import PlaybackPanel
 from mirguard.workbench.panels.spectrograms import SpectrogramsPanel
+from mirguard.workbench.panels.trace import TracePanel
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.theme import THEMES, app_icon, apply_theme, notifier
 from mirguard.workbench.wiring import wire
@@ -59,6 +61,7 @@ class Window(QMainWindow):
         self.listening = Listening(self.bench, self.settings, self)
         self.attacking = Attacking(self.bench, self)
         self.detecting = Detecting(self.bench, self)
+        self.stepping = Stepping(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
@@ -71,6 +74,7 @@ class Window(QMainWindow):
         self.designer = DesignerPanel()
         self.playback = PlaybackPanel()
         self.browser = BrowserPanel()
+        self.trace = TracePanel()
         panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
         self.docks = layout.make_docks(self, panels)
         self.messages = Messages(self)

@@ -51,6 +51,9 @@ def _wishes(window: Window) -> None:
     designer.run_row.cancel_wanted.connect(window.attacking.cancel)
     designer.run_row.live_chosen.connect(window.deeds.live)
 
+    window.trace.step_wanted.connect(window.stepping.to_look)
+    window.trace.back_wanted.connect(window.stepping.back)
+
     window.detectors.fpr_chosen.connect(lambda fpr: _set_fpr(window, fpr))
     window.detectors.reference_wanted.connect(window.deeds.reference)
     window.detectors.cancel_wanted.connect(window.detecting.cancel_building)
@@ -143,6 +146,7 @@ def _shown(window: Window) -> dict[str, tuple]:
 
     clips, labels = window.clips.show_clips, window.labels.show_labels
     readings, design = window.detectors.show_readings, window.designer.show_design
+    trace = window.trace.show_trace
     models, run, progress = window.designer.show_models, window.designer.show_run, window.designer.show_progress
 
     def frame() -> None:
@@ -154,18 +158,25 @@ def _shown(window: Window) -> dict[str, tuple]:
 
     return {
         "clips": (*with_document(clips), frame),
-        "current": (*with_document(clips, labels, design, readings, run), frame),
+        "current": (*with_document(clips, labels, design, readings, run, trace), frame),
         "labels": with_document(clips, labels),
         "models": (*with_document(models), window.deeds.show_models),
-        "model": (*with_document(models, design, clips, labels, readings, run), frame),
+        "model": (*with_document(models, design, clips, labels, readings, run, trace), frame),
         "design": (*with_document(design, run, labels, readings), frame),
-        "run": (*with_document(run, labels, readings), frame),
-        "live": with_document(progress, labels),
-        "outcome": (*with_document(clips, labels, run, readings), frame),
+        "run": (*with_document(run, labels, readings, trace), frame),
+        "live": with_document(progress, labels, trace),
+        "outcome": (*with_document(clips, labels, run, readings, trace), frame),
+        "moment": (*with_document(labels, window.trace.show_moment), lambda: _show_moment(window)),
         "readings": with_document(readings),
         "reference": with_document(readings),
         "fpr": with_document(window.detectors.show_fpr, readings),
     }
+
+
+def _show_moment(window: Window) -> None:
+    moment = window.document.moment
+    for side in (ADVERSARIAL, PERTURBATION):
+        window.spectrograms.stack.views[side].set_moment(moment.words if moment else "")
 
 
 def _waiting(window: Window) -> None:

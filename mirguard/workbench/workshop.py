@@ -239,15 +239,18 @@ class Workshop:
             detector.threshold(request.fpr)
         except MirguardError:
             detector = None
-        return run(
+        narrator = Narrator(job, detector, request.fpr, request.clip.frames)
+        outcome = run(
             experiment,
             request.clip,
             model,
-            progress=Narrator(job, detector, request.fpr),
+            progress=narrator,
             cancel=job.cancel,
             rest=_rest_of(job),
             watch=detector.layer if detector is not None else None,
         )
+        job.tell(narrator.keeper.trail())
+        return outcome
 
     def export(self, request: ExportSound) -> Export:
         from mirguard.experiment import export
@@ -273,13 +276,18 @@ def _rest_of(job: Job):
 class Narrator:
     """Turns every look of an attack at the model into the few snapshots that a window can show."""
 
-    def __init__(self, job: Job, detector: Any, fpr: float) -> None:
+    def __init__(self, job: Job, detector: Any, fpr: float, frames: int) -> None:
+        from mirguard.experiment.insight.keeping import Keeper
+
         self._job, self._detector, self._fpr = job, detector, fpr
+        self.keeper = Keeper(frames)
         self._points: list[tuple[float, float, float]] = []
+        self._heard = 0  # so many of the keeper's were told
         self._told = self._sounded = 0.0
 
     def __call__(self, progress: Progress) -> None:
         self._points.append((progress.loss, progress.margin, progress.snr_db))
+        self.keeper(progress)
         now = time.monotonic()
         if now - self._told < SNAPSHOT_SECONDS and progress.gradients > 1:
             return
@@ -295,6 +303,8 @@ class Narrator:
             features = progress.features.detach().float().cpu().numpy()
             reading = self._detector.read(features, progress.decision, self._fpr)
         points, self._points = tuple(self._points), []
+        heard = tuple(self.keeper.heard[self._heard :])
+        self._heard += len(heard)
         self._job.progress(
             Snapshot(
                 gradients=progress.gradients,
@@ -308,5 +318,6 @@ class Narrator:
                 points=points,
                 delta=delta,
                 reading=reading,
+                heard=heard,
             )
         )

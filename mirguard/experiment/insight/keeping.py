@@ -11,6 +11,7 @@ from mirguard.experiment.outcome import Progress
 from mirguard.models.decision import Decision
 
 MOST_KEPT = 64
+MANY_HEARD = 1000  # after so many looks only every second one's probabilities are noted, then every fourth's …
 BUDGET = 128 << 20  # bytes for all that is kept
 LEVELS = 32_767
 
@@ -36,10 +37,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trail:
-    """What was kept of an attack, in order. `flip` is the first look that fooled the model, `best` the one whose δ is the result;
-    None where there was none."""
+    """What was kept of an attack, in order; `heard` are (look, probabilities of all labels). `flip` is the first look that fooled
+    the model, `best` the one whose δ is the result; None where there was none."""
 
     kept: tuple[Kept, ...] = ()
+    heard: tuple[tuple[int, tuple[float, ...]], ...] = ()
     flip: int | None = None
     best: int | None = None
 
@@ -71,6 +73,8 @@ class Keeper:
     def __init__(self, frames: int, most: int = MOST_KEPT, budget: int = BUDGET) -> None:
         self.most = max(2, min(most, budget // (2 * frames)))
         self.looks, self._stride = 0, 1
+        self.heard: list[tuple[int, tuple[float, ...]]] = []
+        self._hearing = 1
         self._kept: dict[int, Kept] = {}
         self._flip: Kept | None = None
         self._best: tuple[int, Progress] | None = None
@@ -78,6 +82,9 @@ class Keeper:
     def __call__(self, progress: Progress) -> None:
         self.looks += 1
         look = self.looks
+        if (look - 1) % self._hearing == 0:
+            self.heard.append((look, progress.decision.probabilities))
+            self._hearing *= 1 if len(self.heard) % MANY_HEARD else 2
         if torch.equal(progress.delta, progress.best):
             self._best = look, progress
         if self._flip is None and progress.margin > 0:
@@ -99,6 +106,7 @@ class Keeper:
             found.setdefault(look, keep(look, progress, progress.best))
         return Trail(
             tuple(found[look] for look in sorted(found)),
+            tuple(self.heard),
             None if self._flip is None else self._flip.look,
             None if self._best is None else self._best[0],
         )

@@ -99,9 +99,11 @@ class Attacking(QObject):
         document = self._bench.document
         if isinstance(answer.value, Snapshot):
             document.advance(answer.value)
-        elif answer.value == STOPPED and document.run is not None:
+        elif document.run is not None and answer.value == STOPPED:
             document.run.stopped = True
             document.tell("run")
+        elif document.run is not None:
+            document.run.trail = answer.value
 
     def _done(self, answer: Answer) -> None:
         document, outcome = self._bench.document, answer.value

@@ -42,6 +42,7 @@ class Listening(QObject):
         bench.document.watch("current", self._clip_changed)
         bench.document.watch("outcome", self._result_changed)
         bench.document.watch("run", self._result_changed)
+        bench.document.watch("moment", self._result_changed)
         self._timer = QTimer(self, interval=IDLE_MS)
         self._timer.timeout.connect(self._look)
         self._timer.start()
@@ -70,8 +71,9 @@ class Listening(QObject):
         entry = document.current
         if entry is None or (document.run is not None and document.run.key == entry.key):
             return
-        if entry.outcome is not None:
-            self.put(entry.key, entry.outcome.clip.samples)
+        sounds = document.shown(entry)
+        if ADVERSARIAL in sounds:
+            self.put(entry.key, sounds[ADVERSARIAL].samples)
         elif self._held is not None:
             self._held = None
             if self._auditioned is not None:

@@ -38,6 +38,7 @@ class Picturing(QObject):
         bench.document.watch("current", self._show_clip)
         bench.document.watch("outcome", self._show_results)
         bench.document.watch("run", self._show_results)
+        bench.document.watch("moment", self._show_results)
 
     def set_window(self, window: int | None) -> None:
         """Another transform length: everything is drawn again."""
@@ -63,7 +64,7 @@ class Picturing(QObject):
         entry = document.current
         if entry is None:
             return
-        sounds = document.sounds(entry)
+        sounds = document.shown(entry)
         running = document.run is not None and document.run.key == entry.key
         if not running:
             self._bench.pictures.forget("MixLive")

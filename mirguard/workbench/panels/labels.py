@@ -46,14 +46,20 @@ class LabelsPanel(QWidget):
             self._say("", "", "")
             return
         after = None
+        moment = document.moment
         if run is not None and run.last is not None:
             after = run.last.decision.top(SHOWN)
+        elif moment is not None and moment.decision is not None:
+            after = moment.decision.top(SHOWN)
         elif run is None and entry.outcome is not None:
             after = entry.outcome.exported.decision.top(SHOWN)
         self.bars.set_readings(entry.decision.top(SHOWN), after, target)
         self.bars.set_stale(run is None and document.stale(entry))
         if run is not None:
             self._say_run(run)
+        elif moment is not None:
+            heard = f", heard as {moment.decision.label}" if moment.decision is not None else ""
+            self._say(f"Not the result: {moment.words}{heard}", "warning", f"SNR {decibels(moment.snr_db)}")
         elif entry.outcome is not None:
             self._say_outcome(entry, document.stale(entry))
         else:

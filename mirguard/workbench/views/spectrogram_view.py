@@ -144,7 +144,7 @@ class SpectrogramView(pg.GraphicsView):
         self.settings = SpectrogramSettings()
         self.gain_db = 0.0
         self.spectrogram: Spectrogram | None = None
-        self._stale = False
+        self._stale, self._moment = False, ""
         self._region: tuple[float, float] | None = None
         self._frequencies: tuple | None = None
         self.pictures = 0  # drawn so far; a test counts them
@@ -225,6 +225,12 @@ class SpectrogramView(pg.GraphicsView):
             self._colour()
             self._say()
 
+    def set_moment(self, words: str) -> None:
+        """Say that what is shown is not the result but something else for a while; "" when it is the result."""
+        if words != self._moment:
+            self._moment = words
+            self._say()
+
     def set_playhead(self, seconds: float | None) -> None:
         """Move the playhead; None hides it."""
         self._place(self._playhead, seconds)
@@ -273,7 +279,7 @@ class SpectrogramView(pg.GraphicsView):
         self._say()
 
     def _say(self) -> None:
-        notes = []
+        notes = [self._moment] if self._moment else []
         if self.spectrogram is not None and self.gain_db:
             notes.append(f"shown {self.gain_db:+.0f} dB".replace("-", "\u2212"))
         if self._stale:

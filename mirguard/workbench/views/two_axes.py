@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QWidget
 
@@ -18,6 +18,8 @@ class TwoAxes(pg.PlotWidget):
     """What a plot of progress begins with; `second` is the box of curves that go by the right axis.
 
     A plot of its kind says when it is `empty`, and calls `restyle` once its curves are there."""
+
+    picked = Signal(float)  # the place below a click, on the axis of steps
 
     def __init__(self, name: str, steps: str, empty: str, sign: str, top: int, parent: QWidget | None) -> None:
         """`steps` is what the axis below counts; `empty` the words and `sign` the icon while there is nothing; `top` the margin."""
@@ -41,7 +43,23 @@ class TwoAxes(pg.PlotWidget):
             axis.setStyle(tickTextOffset=4, maxTickLevel=0)
         item.setLabel("bottom", steps)
         item.getAxis("bottom").setHeight(36)
+        self._here = pg.InfiniteLine(movable=False)
+        self._here.setZValue(8)
+        self._here.hide()
+        self.addItem(self._here, ignoreBounds=True)
+        self.scene().sigMouseClicked.connect(self._clicked)
         notifier().changed.connect(self.restyle)
+
+    def show_position(self, step: float | None) -> None:
+        """A line at the step that is looked at; None hides it."""
+        self._here.setVisible(step is not None)
+        if step is not None:
+            self._here.setPos(step)
+
+    def _clicked(self, event) -> None:
+        box, left = self.getPlotItem().vb, event.button() == Qt.MouseButton.LeftButton
+        if left and not self.empty and box.sceneBoundingRect().contains(event.scenePos()):
+            self.picked.emit(float(box.mapSceneToView(event.scenePos()).x()))
 
     @property
     def empty(self) -> bool:
@@ -60,6 +78,7 @@ class TwoAxes(pg.PlotWidget):
         """Ground and axes in the theme's colours."""
         chosen = colours()
         self.setBackground(chosen.base)
+        self._here.setPen(pg.mkPen(chosen.accent, width=2 * self.devicePixelRatioF()))
         for side in SIDES:
             axis = self.getPlotItem().getAxis(side)
             axis.setPen(pg.mkPen(chosen.border))
