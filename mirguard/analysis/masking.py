@@ -13,6 +13,8 @@ the two can be compared (several published versions differ by 4.26 dB there).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.fft import rfft
 from scipy.signal import get_window
@@ -20,6 +22,7 @@ from scipy.signal import get_window
 WINDOW, HOP = 2048, 512
 REFERENCE_DB = 96.0
 FRAMES = 64  # a block of frames at a time bounds the memory
+FULL_SCALE = 1.0 / 6.0  # power of a sine at full scale in its bin
 NEPER = np.float32(np.log(10.0) / 10.0)  # of power, per dB
 
 
@@ -49,6 +52,12 @@ def frame_count(frames: int) -> int:
     return max(1, -(-(frames - WINDOW) // HOP) + 1)
 
 
+def blocks(count: int) -> Iterator[tuple[int, int]]:
+    """`[first, last)` of so many frames at a time as bound the memory."""
+    for first in range(0, count, FRAMES):
+        yield first, min(first + FRAMES, count)
+
+
 def masking_threshold(power: np.ndarray, barks: np.ndarray, quiet: np.ndarray) -> np.ndarray:
     """θ `(bins,)` in dB of one frame's power `(bins,)` at playback level, given each bin's Bark and ATH in dB."""
     inner = power[1:-1]
@@ -67,25 +76,33 @@ def masking_threshold(power: np.ndarray, barks: np.ndarray, quiet: np.ndarray) -
     return 10.0 * np.log10(10.0 ** (quiet / 10.0) + np.exp(NEPER * spread).sum(0, dtype=np.float64))
 
 
+def playback_gain(signal: np.ndarray) -> float:
+    """What brings the power of the signal's loudest bin to `REFERENCE_DB`; of silence, that of a sine at full scale."""
+    count = frame_count(len(signal))
+    loudest = max(power_spectra(signal, *block).max() for block in blocks(count))
+    return 10.0 ** (REFERENCE_DB / 10.0) / (loudest or FULL_SCALE)
+
+
+def masking_thresholds(power: np.ndarray, sample_rate: int) -> np.ndarray:
+    """θ `(frames, bins)` in dB of power `(frames, bins)` at playback level."""
+    hz = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
+    barks, quiet = bark(hz), threshold_in_quiet(hz)
+    return np.stack([masking_threshold(frame, barks, quiet) for frame in power])
+
+
 def masking_excess(signal: np.ndarray, perturbation: np.ndarray, sample_rate: int) -> tuple[float | None, float | None]:
     """Mean dB above θ over the bins of `perturbation (n,)` that exceed the threshold of `signal (n,)`, and their share.
 
     (None, None) for a silent signal, which has no loudest bin to set the playback level by.
     """
-    count = frame_count(len(signal))
-    blocks = [(i, min(i + FRAMES, count)) for i in range(0, count, FRAMES)]
-    loudest = max(power_spectra(signal, *block).max() for block in blocks)
-    if loudest <= 0.0:
+    if not signal.any():
         return None, None
-    gain = 10.0 ** (REFERENCE_DB / 10.0) / loudest
-    hz = np.arange(WINDOW // 2 + 1) * sample_rate / WINDOW
-    barks, quiet = bark(hz), threshold_in_quiet(hz)
+    count, gain = frame_count(len(signal)), playback_gain(signal)
     above, over = 0, 0.0
-    for block in blocks:
+    for block in blocks(count):
         maskers, disturbance = (gain * power_spectra(part, *block) for part in (signal, perturbation))
-        for frame, other in zip(maskers, disturbance, strict=True):
-            excess = 10.0 * np.log10(np.maximum(other, 1e-30)) - masking_threshold(frame, barks, quiet)
-            loud = excess > 0.0
-            above += int(loud.sum())
-            over += float(excess[loud].sum())
-    return (over / above if above else 0.0), above / (count * len(hz))
+        excess = 10.0 * np.log10(np.maximum(disturbance, 1e-30)) - masking_thresholds(maskers, sample_rate)
+        loud = excess > 0.0
+        above += int(loud.sum())
+        over += float(excess[loud].sum())
+    return (over / above if above else 0.0), above / (count * (WINDOW // 2 + 1))
