@@ -11,7 +11,7 @@ from mirguard.clip import Clip, save_clip
 from mirguard.experiment.insight.keeping import Keeper, Trail, keep
 from mirguard.experiment.outcome import Progress
 from mirguard.models.decision import decision_of
-from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION
 
 LABELS = ("a", "b")
 
@@ -95,11 +95,12 @@ def test_stepping_back_shows_and_plays_that_step_and_one_click_goes_back(attacke
     bench.until(lambda: views[PERTURBATION].spectrogram is not None)
     drawn = views[PERTURBATION].spectrogram
 
-    window.listening.select(ADVERSARIAL)
     window.listening.toggle()
+    assert window.listening.player.selected == ORIGINAL
     panel.slider.setValue(4)
     bench.until(lambda: document.moment is not None)
     kept = entry.trail.kept[4]
+    assert window.listening.player.selected == ADVERSARIAL
     assert window.listening.player.playing, "it goes on playing where it is"
     expected = np.clip(entry.clip.samples + kept.delta, -1.0, 1.0)
     np.testing.assert_array_equal(window.listening.heard, expected)

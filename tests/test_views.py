@@ -312,7 +312,7 @@ def test_the_table_of_colours_is_the_range():
     assert made[round(code_of(-50))][0] == pytest.approx(127.5, abs=2)
     louder = table(settings, 30.0)
     assert louder[round(code_of(-80))][0] == pytest.approx(127.5, abs=2)
-    stale = table(SpectrogramSettings(), 0.0, stale=True)
+    stale = table(SpectrogramSettings(), 0.0, grey=True)
     assert (stale[:, 0] == stale[:, 1]).all()
     for name in ("magma", "inferno", "viridis", "cividis", "grey"):
         lightness = colours_of(name).astype(float) @ [0.299, 0.587, 0.114]

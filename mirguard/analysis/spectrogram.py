@@ -179,7 +179,7 @@ class Spectrogram:
         if last <= first or stop <= start:
             return self
         base = self.levels[0].copy()
-        _transform(np.asarray(samples), base, self.window, self.hop, self.pool, first, last, None, None)
+        _transform((np.asarray(samples),), base, self.window, self.hop, self.pool, first, last, None, None)
         levels = [base]
         for above in self.levels[1:]:
             first, last = first // 2, (last + 1) // 2
@@ -189,18 +189,31 @@ class Spectrogram:
         return Spectrogram(_sealed(levels), self.rate, self.frames, self.window, self.hop, self.pool)
 
 
+# What is drawn of the spectra `(columns, bins)` of one or more sounds: their power, or something that compares them.
+Power = Callable[..., np.ndarray]
+
+
+def power(spectrum: np.ndarray) -> np.ndarray:
+    """|S|²."""
+    found = np.square(spectrum.real)
+    found += np.square(spectrum.imag)
+    return found
+
+
 def compute(
     samples: np.ndarray,
     rate: int,
     settings: SpectrogramSettings = SpectrogramSettings(),
     cancelled: Callable[[], bool] | None = None,
     progress: Callable[[float], None] | None = None,
+    beside: np.ndarray | None = None,
+    power: Power = power,
 ) -> Spectrogram:
     """The spectrogram of mono samples `(frames,)` at `rate` Hz, full scale ±1.
 
     Works in blocks: beyond the result (about twice columns × bins bytes; 77 000 columns and 1025 bins for an hour
     at 44.1 kHz) it needs a few megabytes. `cancelled` is asked between blocks and makes it raise Cancelled;
-    `progress` is told the fraction done.
+    `progress` is told the fraction done. With `beside`, samples of the same length, `power` is given the spectra of both.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1 or not len(samples):
@@ -209,7 +222,8 @@ def compute(
     hop, pool = plan(len(samples), window)
     columns = -(-len(samples) // hop)
     base = np.empty((window // 2 + 1, columns), np.uint8)
-    _transform(samples, base, window, hop, pool, 0, columns, cancelled, progress)
+    sounds = (samples,) if beside is None else (samples, np.asarray(beside))
+    _transform(sounds, base, window, hop, pool, 0, columns, cancelled, progress, power)
     levels = [base]
     while levels[-1].shape[1] > SMALLEST_LEVEL:
         below = levels[-1]
@@ -312,8 +326,9 @@ def _between(codes: np.ndarray, where: np.ndarray, axis: int) -> np.ndarray:
     return mixed.astype(np.uint8)
 
 
-def _transform(samples, base, window, hop, pool, first, last, cancelled, progress) -> None:
-    """Fill columns [first, last) of level 0. Column c's transforms are centred at (c + (p + 0.5) / pool) · hop."""
+def _transform(sounds, base, window, hop, pool, first, last, cancelled, progress, measure=power) -> None:
+    """Fill columns [first, last) of level 0 by the `measure` of the sounds' spectra. Column c's transforms are centred at
+    (c + (p + 0.5) / pool) · hop."""
     step = hop // pool
     taper = hann(window)
     taper = (taper * (2.0 / taper.sum())).astype(np.float32)
@@ -325,23 +340,24 @@ def _transform(samples, base, window, hop, pool, first, last, cancelled, progres
         count = min(batch, last - column)
         begin = column * hop + step // 2 - window // 2
         end = begin + (count * pool - 1) * step + window
-        segment = samples[max(0, begin) : max(0, end)]
-        if begin < 0 or end > len(samples):
-            segment = np.pad(segment, (max(0, -begin), max(0, end - max(len(samples), 0))))
-        windows = sliding_window_view(segment, window)[::step] * taper
-        spectrum = scipy.fft.rfft(windows, axis=1, overwrite_x=True, workers=1)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        power[:, 0] *= 0.25  # one-sided: only the bins between have a mirror image whose half they carry
-        power[:, -1] *= 0.25
+        spectra = []
+        for samples in sounds:
+            segment = samples[max(0, begin) : max(0, end)]
+            if begin < 0 or end > len(samples):
+                segment = np.pad(segment, (max(0, -begin), max(0, end - max(len(samples), 0))))
+            windows = sliding_window_view(segment, window)[::step] * taper
+            spectra.append(scipy.fft.rfft(windows, axis=1, overwrite_x=True, workers=1))
+        found = measure(*spectra)
+        found[:, 0] *= 0.25  # one-sided: only the bins between have a mirror image whose half they carry
+        found[:, -1] *= 0.25
         if pool > 1:
-            power = power.reshape(count, pool, -1).max(axis=1)
-        power += np.float32(1e-20)
-        np.log(power, out=power)
-        power *= slope
-        power += offset
-        np.clip(power, 0.0, 255.0, out=power)
-        base[:, column : column + count] = power.astype(np.uint8).T
+            found = found.reshape(count, pool, -1).max(axis=1)
+        found += np.float32(1e-20)
+        np.log(found, out=found)
+        found *= slope
+        found += offset
+        np.clip(found, 0.0, 255.0, out=found)
+        base[:, column : column + count] = found.astype(np.uint8).T
         if progress is not None:
             progress((column + count - first) / (last - first))
 

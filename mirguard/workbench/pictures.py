@@ -22,6 +22,7 @@ from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION, Moment
 from mirguard.workbench.lanes import Job, Request
 
 if TYPE_CHECKING:
+    from mirguard.experiment.insight.saliency import Slopes
     from mirguard.models.decision import Decision
 
 MOST_FILES = 500  # of one folder
@@ -99,6 +100,23 @@ def resting(job: Job) -> bool:
     """Serve what is more urgent, then say whether to stop: what the analysis asks between blocks."""
     job.serve()
     return job.cancel.is_set()
+
+
+@dataclass(frozen=True)
+class DrawSaliency(Request):
+    """A map of what a label hangs on, from its slopes -> Spectrogram."""
+
+    urgency: ClassVar[int] = 15
+    slopes: Slopes = field(repr=False)
+    key: int
+    clip: Clip = field(repr=False)
+    which: str
+    window: int | None
+
+    def perform(self, job: Job) -> Any:
+        from mirguard.experiment.insight.saliency import draw
+
+        return draw(self.slopes, self.clip, self.which, self.window, lambda: resting(job))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
 from mirguard.workbench.control.stepping import Stepping
+from mirguard.workbench.control.weighing import Weighing
 from mirguard.workbench.deeds import Deeds
 from mirguard.workbench.dialogs.new_classifier import stop_wanted
 from mirguard.workbench.messages import Messages
@@ -62,6 +63,7 @@ class Window(QMainWindow):
         self.attacking = Attacking(self.bench, self)
         self.detecting = Detecting(self.bench, self)
         self.stepping = Stepping(self.bench, self)
+        self.weighing = Weighing(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)

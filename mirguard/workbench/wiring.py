@@ -8,7 +8,7 @@ from mirguard.errors import UsageError
 from mirguard.workbench.bench import ERROR
 from mirguard.workbench.dataset_deeds import wire_browser
 from mirguard.workbench.dialogs.sheets import DetailsDialog
-from mirguard.workbench.facts import ADVERSARIAL, PERTURBATION
+from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION
 from mirguard.workbench.theme import notifier
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ def _sound(window: Window) -> None:
         window.device_status.setText(f"Sound: {player.output}{limited}" if player.output else "")
         _enable(window)
 
+    def begun() -> None:
+        if player.selected == ORIGINAL:  # which is the same at every moment
+            listening.select(ADVERSARIAL)
+
+    window.stepping.begun.connect(begun)
     listening.moved.connect(moved)
     listening.changed.connect(changed)
     changed()
@@ -126,6 +131,10 @@ def _pictures(window: Window) -> None:
     panel.loop_chosen.connect(window.listening.set_loop)
     panel.window_chosen.connect(picturing.set_window)
     panel.settings_changed.connect(lambda settings: _keep_spectrogram(window, settings))
+    panel.window_chosen.connect(window.weighing.set_window)
+    panel.saliency_wanted.connect(window.weighing.show)
+    panel.saliency.chosen.connect(window.weighing.choose)
+    window.weighing.weighed.connect(panel.show_saliency)
     picturing.pictured.connect(panel.show_picture)
     picturing.stale.connect(panel.stack.set_stale)
     picturing.outlined.connect(panel.show_outline)
@@ -153,6 +162,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         _enable(window)
         model = document.model
         window.model_status.setText(model.title if model else "")
+        window.spectrograms.saliency.set_labels(model.labels if model else ())
         window.show_title()
         _waiting(window)
 

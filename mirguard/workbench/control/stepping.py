@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from mirguard.workbench.bench import Bench
 from mirguard.workbench.facts import Entry
@@ -15,6 +15,8 @@ from mirguard.workbench.views.formats import format_figures
 
 class Stepping(QObject):
     """Makes moments of the clip on screen; the newest wish wins."""
+
+    begun = Signal()  # the result gives way to a moment
 
     def __init__(self, bench: Bench, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -60,5 +62,9 @@ class Stepping(QObject):
         self._bench.pictures.forget("MixMoment")
 
     def _mixed(self, answer: Answer) -> None:
-        if answer.request.key == self._bench.document.current_key:
-            self._bench.document.set_moment(answer.value)
+        document = self._bench.document
+        if answer.request.key == document.current_key:
+            first = document.moment is None
+            document.set_moment(answer.value)
+            if first:
+                self.begun.emit()

@@ -11,6 +11,7 @@ from mirguard.analysis.spectrogram import COLOUR_MAPS, SpectrogramSettings
 from mirguard.workbench.actions import tip
 from mirguard.workbench.facts import SIDES
 from mirguard.workbench.panels.parts import Elided, check, combo, named, silently, tool_button
+from mirguard.workbench.panels.saliency_bar import SaliencyBar
 from mirguard.workbench.theme import bind_icon
 from mirguard.workbench.views.axes import AXIS_WIDTH
 from mirguard.workbench.views.colourbar import WIDTH as BAR_WIDTH
@@ -28,6 +29,7 @@ class SpectrogramsPanel(QWidget):
     loop_chosen = Signal(object)  # (start, end) in seconds, or None
     window_chosen = Signal(object)  # samples, or None for automatic
     settings_changed = Signal(object)  # SpectrogramSettings
+    saliency_wanted = Signal(bool)
 
     def __init__(self, settings: SpectrogramSettings | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,10 +39,19 @@ class SpectrogramsPanel(QWidget):
         self.readout.setProperty("role", "muted")
         named(self.readout, "Under the cursor")
         self.bar = self._toolbar()
+        self.saliency_button = tool_button("target", "Saliency", "Show what a label hangs on, over the original", True)
+        self.saliency_button.setText("Saliency")
+        self.saliency_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.saliency_button.toggled.connect(self._show_saliency_bar)
+        self.saliency = SaliencyBar()
+        self.saliency.hide()
+        self.saliency.opacity_chosen.connect(lambda opacity: self.show_saliency(self._overlay, None, opacity))
+        self._overlay, self._opacity = None, 0.8
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
         layout.setSpacing(4)
         layout.addWidget(self.bar)
+        layout.addWidget(self.saliency)
         layout.addWidget(self.stack, 1)
         # Under the pictures and as wide as they: with the whole sound on screen a moment is at one place in all of them.
         overview = QHBoxLayout()
@@ -50,6 +61,7 @@ class SpectrogramsPanel(QWidget):
         foot = QHBoxLayout()
         foot.setContentsMargins(2, 0, 2, 0)
         foot.addWidget(self.readout, 1)
+        foot.addWidget(self.saliency_button)
         layout.addLayout(foot)
         self.stack.hovered.connect(self._hover)
         self.stack.hoverEnded.connect(self._idle)
@@ -140,6 +152,17 @@ class SpectrogramsPanel(QWidget):
 
     def show_picture(self, side: str, spectrogram) -> None:
         self.stack.set_spectrogram(side, spectrogram)
+
+    def show_saliency(self, overlay, words: str | None, opacity: float | None = None) -> None:
+        """Lay a saliency map over the original, or none; say so in these words."""
+        self._overlay, self._opacity = overlay, self._opacity if opacity is None else opacity
+        self.stack.set_overlay(overlay, self._opacity)
+        if words is not None:
+            self.saliency.state.setText(words)
+
+    def _show_saliency_bar(self, on: bool) -> None:
+        self.saliency.setVisible(on)
+        self.saliency_wanted.emit(on)
 
     def show_outline(self, outline) -> None:
         self.strip.set_peaks(outline)

@@ -191,8 +191,7 @@ class TracePanel(QWidget):
 
 def _told(moment: Moment) -> str:
     """What the model hears in a moment, and its SNR."""
-    parts = [f"SNR {decibels(moment.snr_db)}"] if moment.snr_db is not None else []
-    if moment.decision is not None:
-        heard = [f"{name} {format_percent(share)}" for name, share in moment.decision.top(3)]
-        parts = [", ".join(heard), *parts]
-    return " · ".join(part.replace(" ", "\u00a0") if index else part for index, part in enumerate(parts))
+    snr = [f"SNR {decibels(moment.snr_db)}"] if moment.snr_db is not None else []
+    heard = moment.decision.top(3) if moment.decision is not None else []
+    parts = [*(f"{name} {format_percent(share)}" for name, share in heard), *snr]
+    return " · ".join(part.replace(" ", "\u00a0") for part in parts)

@@ -101,6 +101,10 @@ class SpectrogramStack(QWidget):
             view.set_settings(settings, (self._gain or 0.0) if which == "perturbation" else 0.0)
         self._update_gain()
 
+    def set_overlay(self, overlay: Spectrogram | None, opacity: float = 0.8) -> None:
+        """Lay a picture over the original's, or take it away."""
+        self.views["original"].set_overlay(overlay, opacity)
+
     def set_stale(self, which: str, stale: bool) -> None:
         """Grey a pane whose picture belongs to a past choice, and say "computing…"."""
         self.views[which].set_stale(stale)

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from mirguard.analysis.spectrogram import Spectrogram, SpectrogramSettings
 from mirguard.workbench.theme import colours, notifier
 from mirguard.workbench.views.axes import FrequencyAxis, small_font
-from mirguard.workbench.views.colourmaps import table
+from mirguard.workbench.views.colourmaps import overlay_table, table
 from mirguard.workbench.views.navigation import Navigation
 from mirguard.workbench.views.overlay import EmptyState, PaneTitle
 
@@ -29,6 +29,7 @@ class PixelImage(pg.ImageItem):
     an exception out of a paint override can end the process.
     """
 
+    form = QImage.Format.Format_RGB32
     _upright: QImage | None = None
     _failed = False
 
@@ -59,12 +60,18 @@ class PixelImage(pg.ImageItem):
             super().paint(painter, *args)
             return
         if self._upright is None or self._upright.devicePixelRatio() != ratio:
-            self._upright = self.qimage.convertToFormat(QImage.Format.Format_RGB32).mirrored(False, True)
+            self._upright = self.qimage.convertToFormat(self.form).mirrored(False, True)
             self._upright.setDevicePixelRatio(ratio)
         painter.save()
         painter.resetTransform()
         painter.drawImage(QPointF(round(area.left() * ratio) / ratio, round(area.top() * ratio) / ratio), self._upright)
         painter.restore()
+
+
+class Overlay(PixelImage):
+    """The same, see-through."""
+
+    form = QImage.Format.Format_ARGB32_Premultiplied
 
 
 class NavigatingBox(pg.ViewBox):
@@ -166,6 +173,13 @@ class SpectrogramView(pg.GraphicsView):
         self.image = PixelImage(axisOrder="row-major")
         self.image.setAutoDownsample(False)
         self.box.addItem(self.image, ignoreBounds=True)
+        self._overlay = Overlay(axisOrder="row-major")
+        self._overlay.setZValue(1)
+        self._overlay.setAutoDownsample(False)
+        self._overlay.hide()
+        self.box.addItem(self._overlay, ignoreBounds=True)
+        self._over: Spectrogram | None = None
+        self._opacity = 0.8
         self._loop = pg.LinearRegionItem(movable=False, swapMode="sort")
         self._loop.setZValue(5)
         for line in self._loop.lines:
@@ -214,6 +228,13 @@ class SpectrogramView(pg.GraphicsView):
             self.navigation.set_scale(settings.scale)
         self._say()
 
+    def set_overlay(self, overlay: Spectrogram | None, opacity: float = 0.8) -> None:
+        """Lay a picture of the same sound over this one, the stronger the more opaque; None takes it away."""
+        self._over, self._opacity = overlay, opacity
+        self._overlay.setVisible(overlay is not None)
+        self._colour()
+        self.refresh()
+
     def set_empty_text(self, text: str, icon_name: str | None = None) -> None:
         """What the pane says without a spectrogram."""
         self._empty.set_text(text, icon_name)
@@ -251,7 +272,10 @@ class SpectrogramView(pg.GraphicsView):
         self._loop.blockSignals(False)
 
     def _colour(self) -> None:
-        self.image.setLookupTable(table(self.settings, self.gain_db, self._stale))
+        self.image.setLookupTable(table(self.settings, self.gain_db, self._stale or self._over is not None))
+        if self._over is not None:
+            loudest = int(self._over.levels[-1].max())
+            self._overlay.setLookupTable(overlay_table(loudest, self._opacity))
 
     def _line(self, depth: int, angle: int = 90) -> pg.InfiniteLine:
         line = pg.InfiniteLine(angle=angle, movable=False)
@@ -317,15 +341,16 @@ class SpectrogramView(pg.GraphicsView):
         width, height = math.ceil(area.width() * ratio), math.ceil(area.height() * ratio)
         if width < 2 or height < 2:
             return
-        picture = self.spectrogram.render(
-            navigation.t0, navigation.t1, width, navigation.low_hz, navigation.high_hz, height, navigation.scale.name
-        )
+        place = QRectF(navigation.t0, navigation.v0, navigation.t1 - navigation.t0, navigation.v1 - navigation.v0)
         self.pictures += 1
-        # One byte a pixel and a table of 256 colours: the levels say that code c has colour c.
-        self.image.setImage(picture, levels=(0, 256), autoLevels=False)
-        self.image.setRect(
-            QRectF(navigation.t0, navigation.v0, navigation.t1 - navigation.t0, navigation.v1 - navigation.v0)
-        )
+        for image, source in ((self.image, self.spectrogram), (self._overlay, self._over)):
+            if source is None:
+                continue
+            low, high, scale = navigation.low_hz, navigation.high_hz, navigation.scale.name
+            picture = source.render(navigation.t0, navigation.t1, width, low, high, height, scale)
+            # One byte a pixel and a table of 256 colours: the levels say that code c has colour c.
+            image.setImage(picture, levels=(0, 256), autoLevels=False)
+            image.setRect(place)
 
     def _moved(self) -> None:
         navigation = self.navigation
