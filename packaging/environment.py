@@ -38,6 +38,7 @@ class Environment:
         self.discarded = root / ".venv-discarded"
         self.lock = root / ".venv.lock"
         self.constraints = root / "packaging" / "constraints.txt"
+        self.peers = root / "packaging" / "peers.txt"
         self.log = self.folder / "mirguard-install.log"
 
     # -- Is it ready? --------------------------------------------------------------------------------------------------
@@ -48,6 +49,7 @@ class Environment:
         for path in (
             self.root / "pyproject.toml",
             self.constraints,
+            self.peers,
             HERE / "system_libraries.py",
             HERE / "environment.py",
         ):
@@ -83,8 +85,9 @@ class Environment:
         return {"extras": stamp.get("extras", []), "pip_options": stamp.get("pip_options", [])}
 
     def pinned(self, for_tests: bool) -> int:
-        """How many packages the constraints file names, about as many as will be fetched."""
+        """How many packages the constraints file and, for tests, the list of peers name; about as many will be fetched."""
         program, _, tests = self.constraints.read_text(encoding="utf-8").partition(TESTS_HEADING)
+        tests += self.peers.read_text(encoding="utf-8")
         return (program + tests * for_tests).count("==")
 
     def write_stamp(self, extras: Sequence[str], pip_options: Sequence[str], libraries: Sequence[str]) -> None:

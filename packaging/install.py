@@ -99,11 +99,15 @@ def make_environment(console: Console, environment: Environment) -> None:
 def install_packages(
     console: Console, environment: Environment, extras: Sequence[str], pip_options: Sequence[str], lock: int
 ) -> None:
-    """MIRGuard itself, editable, with everything it needs at the exact versions of the constraints file."""
+    """MIRGuard itself, editable, with everything it needs at the exact versions of the constraints file; for the tests also
+    the peers, without what they require."""
     console.step("Python packages")
     reader = PipReader(total=environment.pinned("test" in extras))
-    command = [str(environment.python), "-Iu", "-m", "pip", "install", "--progress-bar", "off"]
-    command += ["--editable", f".[{','.join(extras)}]" if extras else ".", "--constraint", str(environment.constraints)]
+    pip = [str(environment.python), "-Iu", "-m", "pip", "install", "--progress-bar", "off"]
+    own = ["--editable", f".[{','.join(extras)}]" if extras else ".", "--constraint", str(environment.constraints)]
+    commands = [[*pip, *own, *pip_options]]
+    if "test" in extras:
+        commands.append([*pip, "--no-deps", "--requirement", str(environment.peers), *pip_options])
 
     def read(line: str) -> None:
         news = reader.read(line)
@@ -114,9 +118,12 @@ def install_packages(
             console.detail(news)
 
     settings = {**os.environ, **_PIP_SETTINGS}
-    status, output = _watch(
-        console, [*command, *pip_options], read, cwd=environment.root, env=settings, **_holding(lock)
-    )
+    output = []
+    for command in commands:
+        status, said = _watch(console, command, read, cwd=environment.root, env=settings, **_holding(lock))
+        output += said
+        if status:
+            break
     with contextlib.suppress(OSError):  # a full disk must not hide why pip failed
         environment.log.write_text("\n".join(output) + "\n", encoding="utf-8")
     if status:

@@ -33,6 +33,7 @@ def checkout(tmp_path) -> environment.Environment:
     (tmp_path / "packaging" / "constraints.txt").write_text(
         f"numpy==2\nscipy==1\n\n{environment.TESTS_HEADING}\npytest==9\n"
     )
+    (tmp_path / "packaging" / "peers.txt").write_text("foolbox==3\n")
     return environment.Environment(tmp_path)
 
 
@@ -93,7 +94,7 @@ def test_a_start_that_is_ready_loads_no_installer(checkout, installed):
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "packaging/constraints.txt"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "packaging/constraints.txt", "packaging/peers.txt"])
 def test_a_changed_requirement_installs_again(checkout, installed, changed):
     install.prepare(checkout)
     with open(checkout.root / changed, "a") as file:
@@ -125,7 +126,9 @@ def test_extras_are_kept_and_added(checkout, installed):
     assert checkout.is_ready(["test"])
     (checkout.root / "pyproject.toml").write_text("# changed\n")
     install.prepare(checkout)
-    assert ".[test]" in installed[-1]
+    *_, own, peers = installed
+    assert ".[test]" in own
+    assert {"--no-deps", str(checkout.peers)} <= set(peers)
     assert checkout.is_ready(["test"])
 
 
@@ -176,7 +179,7 @@ def test_missing_libraries_are_looked_for_at_each_start(checkout, installed, mon
     there.append("test")
     install.prepare(checkout, ["test"])
     assert checkout.is_ready(["test"])
-    assert len(installed) == 2
+    assert len(installed) == 3  # one environment, pip for the packages and for the peers
 
 
 def test_a_checkout_that_cannot_be_written_is_a_sentence(checkout):
@@ -405,7 +408,7 @@ def test_the_reason_is_pips_last_error(checkout, console, monkeypatch):
 
 
 def test_the_number_of_packages_is_known_beforehand(checkout):
-    assert (checkout.pinned(for_tests=False), checkout.pinned(for_tests=True)) == (2, 3)
+    assert (checkout.pinned(for_tests=False), checkout.pinned(for_tests=True)) == (2, 4)
     real = environment.Environment()
     assert 15 < real.pinned(False) < real.pinned(True)
 

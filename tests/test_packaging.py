@@ -224,6 +224,8 @@ def test_every_requirement_has_an_exact_version():
     assert _required(PROJECT["dependencies"]) | _required(PROJECT["optional-dependencies"]["test"]) <= pinned
     program = "\n".join(lines).partition(environment.TESTS_HEADING)[0].splitlines()
     assert _required(PROJECT["dependencies"]) <= _required(line for line in program if "==" in line)
+    peers = (PACKAGING / "peers.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in peers if not line.startswith("#"))
 
 
 def test_what_the_program_imports_is_what_it_requires():
