@@ -44,7 +44,7 @@ class Ledger:
     and the attack is to stop there; finished rows leave the batch.
 
     Of each row the candidate with the largest margin is kept or, after `minimise`, the smallest of those that fool by at
-    least `confidence`."""
+    least `confidence`; then candidates larger than ε may be asked about but do not count."""
 
     def __init__(
         self,
@@ -124,9 +124,14 @@ class Ledger:
         gap = margin(z, problem.labels[rows], targets)
         fooled = gap > 0
         hit = fooled & (gap >= self.confidence)
-        self._keep(rows, judged, z, gap, hit)
-        self.success[rows] |= fooled
         self.hit[rows] = hit
+        if self._measure is None:
+            self._keep(rows, judged, z, gap, hit)
+        else:
+            inside = problem.norm.size(judged) <= problem.epsilon[rows] * (1.0 + 1e-6)
+            fooled = fooled & inside
+            self._keep(rows, judged, z, torch.where(inside, gap, -torch.inf), hit & inside)
+        self.success[rows] |= fooled
         if self.stop_early:
             self.active[rows] &= ~hit
         self._note(rows, delta, judged, loss, gap, features)

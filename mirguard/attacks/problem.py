@@ -89,6 +89,12 @@ class Problem:
                 delta.mul_((self.epsilon / self.norm.size(delta).clamp_min(1e-30)).clamp_max(1.0)[:, None])
         return self.norm.project_(delta, self.epsilon).clamp_(self.lower, self.upper)
 
+    def confine(self, delta: torch.Tensor) -> torch.Tensor:
+        """δ moved (in place) to where it may be and into the box, whatever its size."""
+        if self.permitted is not None:
+            delta = self.permitted.limit(delta)
+        return torch.clamp(delta, self.lower, self.upper, out=delta)
+
     def direction(self, gradient: torch.Tensor) -> torch.Tensor:
         """What of a gradient lies where δ may be."""
         return gradient if self.permitted is None else self.permitted.direction(gradient)
