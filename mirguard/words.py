@@ -11,5 +11,9 @@ def tidy(text: str) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: "1 clip", "2 clips", "2 classes"."""
-    return f"{number} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
+    """A number of things: "1 clip", "2 clips", "2 classes", "2 queries"."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("ry"):
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from mirguard.errors import UsageError
+
+if TYPE_CHECKING:  # the window holds restrictions long before torch is there
+    import torch
 
 FADE = 0.005  # seconds, on either side of an edge
 
@@ -88,6 +90,8 @@ class Mask:
 
     def __init__(self, inside: torch.Tensor, fade: int) -> None:
         """`fade` is in samples."""
+        import torch
+
         self.inside = inside.float()
         # The distance-weighted share of the surroundings that lie inside, squeezed so that it begins at 0 on the edge.
         around = torch.hann_window(2 * fade + 1, periodic=False, device=inside.device)
@@ -125,6 +129,8 @@ def build(restriction: Restriction, sound: torch.Tensor, sample_rate: int) -> Pe
 
 
 def _between(seconds: tuple[float, float], sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
+    import torch
+
     inside = torch.zeros(1, sound.shape[1], dtype=torch.bool, device=sound.device)
     inside[:, round(seconds[0] * sample_rate) : max(1, round(seconds[1] * sample_rate))] = True
     return inside
@@ -132,6 +138,8 @@ def _between(seconds: tuple[float, float], sound: torch.Tensor, sample_rate: int
 
 def _loud(above: float, sound: torch.Tensor, sample_rate: int) -> torch.Tensor:
     """Where the RMS of a block of 20 ms lies within `above` dB of the loudest block's."""
+    import torch
+
     block = max(1, round(0.02 * sample_rate))
     count = -(-sound.shape[1] // block)
     padded = torch.nn.functional.pad(sound, (0, count * block - sound.shape[1]))

@@ -64,6 +64,18 @@ DEEDS = {
         Deed("run", "&Run the attack", ("Ctrl+R",), "run", "Attack the clip as designed"),
         Deed("cancel", "&Cancel", ("Esc",), "cancel", "Stop what is computing and keep the best so far"),
         Deed("live", "&Live", (), "", "Run again whenever a setting changes", True),
+        Deed(
+            "restrict",
+            "Draw where it may &be",
+            ("R",),
+            "restrict",
+            "Drag on a spectrogram over the times and frequencies that may be changed; with Shift times only, with Ctrl "
+            "frequencies only",
+            True,
+        ),
+        Deed(
+            "unrestrict", "Let it be &anywhere", (), "", "Restrict the perturbation to no times, frequencies or levels"
+        ),
         Deed("reference", "Build a &reference from a folder …", (), "detector", "Fit the detector on clean music"),
         Deed("play", "&Play or pause", ("Space",), "play", "Play, or pause where it is"),
         Deed("stop", "&Stop", ("Shift+Space",), "stop", "Stop and go back to the beginning"),
@@ -114,7 +126,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         + ("export", "export-decisions", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
     ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
-    ("&Attack", ("run", "cancel", "live", SEPARATOR, "reference")),
+    ("&Attack", ("run", "cancel", "live", SEPARATOR, "restrict", "unrestrict", SEPARATOR, "reference")),
     (
         "&Sound",
         ("play", "stop", "loop", "loop-start", "loop-end", SEPARATOR, "start", "end", SEPARATOR)

@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFileDialog
 from shiboken6 import isValid
 
+from mirguard.attacks.restriction import FREE
 from mirguard.sound_files import SOUNDS
 from mirguard.workbench.bench import WARNING
 from mirguard.workbench.dataset_deeds import DatasetDeeds
@@ -50,6 +51,8 @@ class Deeds:
             "run": window.attacking.run,
             "cancel": self.cancel,
             "live": self.live,
+            "restrict": self.restrict,
+            "unrestrict": lambda: window.document.change_design(restriction=FREE),
             "reference": self.reference,
             "play": listening.toggle,
             "stop": listening.stop,
@@ -162,6 +165,15 @@ class Deeds:
         self._window.attacking.set_live(on)
         self._window.designer.run_row.show_live(on)
         self._window.actions_by_name["live"].setChecked(on)
+
+    def restrict(self, on: bool) -> None:
+        """Let the mouse draw on the spectrograms where the perturbation may be."""
+        window = self._window
+        if on:
+            window.docks["spectrograms"].raise_()
+        window.spectrograms.show_drawing(on)
+        window.designer.restriction.show_drawing(on)
+        window.actions_by_name["restrict"].setChecked(on)
 
     def reference(self) -> None:
         window = self._window

@@ -139,8 +139,11 @@ class Document:
                 entry.decision, entry.trouble = None, ""
                 entry.readings.clear()
             self.set_moment(None)
-            if model is not None and self.design.target not in model.labels:
-                self.design = replace(self.design, target=None)
+            if model is not None:
+                target = self.design.target if self.design.target in model.labels else None
+                alike = {info.name for info in self.stand_ins}
+                kept = tuple(name for name in self.design.surrogates if name in alike)
+                self.design = replace(self.design, target=target, surrogates=kept)
             self.tell("model", "labels", "design", "reference", "readings")
         else:
             self.tell("model")
@@ -164,12 +167,33 @@ class Document:
         """Whether the clip's result was made with other settings than those on show."""
         if entry.outcome is None or entry.made_with is None:
             return False
-        return entry.made_with != (self.design, self.model.name if self.model else "")
+        design, model = entry.made_with
+        return model != (self.model.name if self.model else "") or not design.same_attack(self.design)
 
     @property
     def attack_trouble(self) -> str:
         """Why the attack that is designed cannot be used on the model, in a sentence; "" if it can."""
-        return unsuited(self.design.declaration, self.model)
+        design = self.design
+        if not design.surrogates and (trouble := unsuited(design.declaration, self.model)):
+            return trouble
+        if self.model is not None and design.needs_target:
+            return f"{design.declaration.title} needs a target: choose the label that is to come out."
+        return ""
+
+    @property
+    def stand_ins(self) -> list[Any]:
+        """The models that an attack may be made on instead of the chosen one: other ones with its labels (ModelInfo)."""
+        chosen = self.model
+        if chosen is None:
+            return []
+        return [
+            info
+            for info in self.models
+            if info.name != chosen.name
+            and info.task == chosen.task
+            and set(info.labels) == set(chosen.labels)
+            and info.state != "unusable"
+        ]
 
     def begin(self, run: Run) -> None:
         self.run, self.moment = run, None
@@ -238,4 +262,7 @@ def unsuited(attack: Attack, model: ModelFacts | None) -> str:
     """Why that attack cannot be used on that model, in a sentence; "" if it can."""
     if model is None or model.differentiable or not attack.gradients:
         return ""
-    return f"{model.title} gives no gradients and {attack.title} needs them; choose an attack that needs none, such as White noise."
+    return (
+        f"{model.title} gives no gradients and {attack.title} needs them: choose an attack that needs none, such as White noise, "
+        "or let other models stand in for it under “Through”."
+    )

@@ -68,6 +68,7 @@ class Snapshot:
     delta: np.ndarray | None = None
     reading: Reading | None = None
     heard: tuple[Heard, ...] = ()
+    forwards: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,7 @@ class Moment:
     decision: Decision | None
     snr_db: float | None
     look: int | None = None
+    scale: float | None = None  # times the result's perturbation
 
 
 @dataclass(eq=False)
@@ -99,17 +101,26 @@ class Run:
     trail: Trail | None = None
 
     @property
+    def spent(self) -> tuple[int, int | None, str]:
+        """How many looks were taken, of how many at the most, and what they are: gradients, or queries of a black box."""
+        last, gradients = self.last, self.design.declaration.gradients
+        if gradients:
+            return (last.gradients, last.total, "gradient") if last else (0, None, "gradient")
+        most = self.design.most_queries
+        return (last.forwards if last else 0), most, "query"
+
+    @property
     def fraction(self) -> float | None:
-        if self.last is None or not self.last.total:
-            return None
-        return min(1.0, self.last.gradients / self.last.total)
+        done, total, _what = self.spent
+        return min(1.0, done / total) if self.last is not None and total else None
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate from the pace so far; None before the first gradients."""
-        if self.last is None or not self.last.total or self.last.gradients < 1:
+        done, total, _what = self.spent
+        if self.last is None or not total or done < 1:
             return None
-        return self.last.seconds / self.last.gradients * max(0, self.last.total - self.last.gradients)
+        return self.last.seconds / done * max(0, total - done)
 
 
 @dataclass(eq=False)

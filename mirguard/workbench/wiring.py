@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mirguard.errors import UsageError
@@ -10,6 +11,7 @@ from mirguard.workbench.dataset_deeds import wire_browser
 from mirguard.workbench.dialogs.sheets import DetailsDialog
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION
 from mirguard.workbench.theme import notifier
+from mirguard.workbench.views.area import Area
 
 if TYPE_CHECKING:
     from mirguard.workbench.window import Window
@@ -45,6 +47,12 @@ def _wishes(window: Window) -> None:
     designer.card_wanted.connect(window.deeds.model_card)
     designer.attack_chosen.connect(lambda name: document.change_design(attack=name))
     designer.target_chosen.connect(lambda label: document.change_design(target=label))
+    designer.surrogates_chosen.connect(lambda names: document.change_design(surrogates=names))
+    designer.limited.connect(lambda on: document.change_design(limited=on))
+    designer.restricted.connect(lambda restriction: document.change_design(restriction=restriction))
+    designer.restriction.drawing.connect(window.deeds.restrict)
+    window.spectrograms.drawing_wanted.connect(window.deeds.restrict)
+    window.spectrograms.stack.areaDrawn.connect(lambda area: _restrict(window, area))
     designer.budget_changed.connect(lambda held, level: document.change_design(held=held, level=level))
     designer.value_changed.connect(document.set_value)
     designer.run_row.run_wanted.connect(window.attacking.run)
@@ -172,7 +180,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         "labels": with_document(clips, labels),
         "models": (*with_document(models), window.deeds.show_models),
         "model": (*with_document(models, design, clips, labels, readings, run, trace), frame),
-        "design": (*with_document(design, run, labels, readings), frame),
+        "design": (lambda: _show_area(window), *with_document(design, run, labels, readings), frame),
         "run": (*with_document(run, labels, readings, trace), frame),
         "live": with_document(progress, labels, trace),
         "outcome": (*with_document(clips, labels, run, readings, trace), frame),
@@ -197,6 +205,19 @@ def _waiting(window: Window) -> None:
     else:
         texts = {
             ADVERSARIAL: "Run an attack to see what it does to the sound",
+def _restrict(window: Window, area: Area | None) -> None:
+    """A finished drag, None for one that went nowhere: either way the panes show again what holds."""
+    document = window.document
+    if area is not None:
+        document.change_design(restriction=replace(document.design.restriction, time=area.time, band=area.band))
+    _show_area(window)
+
+
+def _show_area(window: Window) -> None:
+    restriction = window.document.design.restriction
+    window.spectrograms.stack.set_area(Area(restriction.time, restriction.band))
+
+
             PERTURBATION: "The difference between adversarial and original appears here",
         }
     texts["original"] = "Drop a song here" if entry is None else "Drawing …"

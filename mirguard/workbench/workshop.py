@@ -224,16 +224,8 @@ class Workshop:
         from mirguard.experiment import plan, run
 
         design, model = request.design, self.model(request.model)
-        experiment = plan(
-            request.clip,
-            model,
-            design.attack,
-            target=design.target,
-            seed=design.seed,
-            subtype=design.subtype,
-            **{design.held: design.level},
-            **design.own_values(),
-        )
+        surrogates = tuple(self.model(name) for name in design.surrogates)
+        experiment = plan(request.clip, model, design.attack, surrogates=surrogates, **design.options())
         try:
             detector = self.detector(model)
             detector.threshold(request.fpr)
@@ -244,6 +236,7 @@ class Workshop:
             experiment,
             request.clip,
             model,
+            surrogates=surrogates,
             progress=narrator,
             cancel=job.cancel,
             rest=_rest_of(job),
@@ -289,7 +282,7 @@ class Narrator:
         self._points.append((progress.loss, progress.margin, progress.snr_db))
         self.keeper(progress)
         now = time.monotonic()
-        if now - self._told < SNAPSHOT_SECONDS and progress.gradients > 1:
+        if now - self._told < SNAPSHOT_SECONDS and progress.forwards > 1:
             return
         self._told, delta, reading = now, None, None
         if now - self._sounded >= max(SOUND_SECONDS, len(progress.delta) * SECONDS_PER_FRAME):
@@ -308,6 +301,7 @@ class Narrator:
         self._job.progress(
             Snapshot(
                 gradients=progress.gradients,
+                forwards=progress.forwards,
                 total=progress.total,
                 loss=progress.loss,
                 margin=progress.margin,

@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from mirguard.parameters import Parameter
 from mirguard.workbench.design import Design
-from mirguard.workbench.panels.parts import field_width, label, set_role
+from mirguard.workbench.panels.parts import check, field_width, keyboard_only, label, named, set_role
 from mirguard.workbench.views.level_slider import LevelSlider
 
 SNR_HELP = (
     "Signal-to-noise ratio that the result keeps at least: 10·log10(Σx²/Σδ²) over all channels of the whole clip."
 )
+LIMIT_HELP = "The attack looks for the smallest perturbation that fools the model. With a limit it gives up where that is larger."
 LOWEST_SNR, HIGHEST_SNR = -10.0, 110.0
 
 
 class BudgetBox(QWidget):
-    """Emits which of the two a person set, and its value: the other one follows the clip's level."""
+    """Emits which of the two a person set, and its value: the other one follows the clip's level. An attack that looks for the
+    smallest perturbation has the two only where it is to be held to a limit."""
 
     changed = Signal(str, float)  # "epsilon" or "snr", value
+    limited = Signal(bool)
     committed = Signal()
 
     def __init__(self, epsilon: Parameter, parent: QWidget | None = None) -> None:
@@ -32,11 +35,14 @@ class BudgetBox(QWidget):
         self.epsilon = LevelSlider("Amplitude ε", self._low, self._high, 1e-3, scale="log", about=epsilon.help)
         for slider in (self.snr, self.epsilon):
             slider.field.setFixedWidth(field_width(slider))
+        self.limit = QCheckBox("Limit its size")
+        keyboard_only(named(self.limit, "Limit its size", LIMIT_HELP))
+        self.limit.clicked.connect(self.limited)
         self.note = label("", "muted", wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        for part in (self.snr, self.epsilon, self.note):
+        for part in (self.limit, self.snr, self.epsilon, self.note):
             layout.addWidget(part)
         self.snr.valueChanged.connect(lambda value: self._moved("snr", value))
         self.epsilon.valueChanged.connect(lambda value: self._moved("epsilon", value))
@@ -50,7 +56,13 @@ class BudgetBox(QWidget):
         self.snr.setEnabled(not silent)
         with QSignalBlocker(self):
             self._follow(design.held, design.level)
-        if level is None:
+        self.limit.setVisible(design.seeks_smallest)
+        check(self.limit, design.limited)
+        for slider in (self.snr, self.epsilon):
+            slider.setHidden(design.unlimited)
+        if design.unlimited:
+            self.note.setText("")
+        elif level is None:
             self.note.setText("The two are linked once a clip is loaded.")
         elif silent:
             self.note.setText("A silent clip has no SNR: only the amplitude counts.")

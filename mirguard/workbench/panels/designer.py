@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from mirguard.attacks.attack import EPSILON
+from mirguard.attacks.attack import EPSILON, Attack
+from mirguard.attacks.knowledge import LEVELS
+from mirguard.parameters import Parameter
 from mirguard.workbench.actions import tip
+from mirguard.workbench.design import Design
 from mirguard.workbench.document import Document, unsuited
+from mirguard.workbench.families import in_families
 from mirguard.workbench.panels.budget import BudgetBox
+from mirguard.workbench.panels.parameter_form import WORDS as NORMS
 from mirguard.workbench.panels.parameter_form import ParameterForm
 from mirguard.workbench.panels.parts import (
     Content,
+    Fold,
     Scroll,
     combo,
     label,
@@ -22,11 +30,14 @@ from mirguard.workbench.panels.parts import (
     silently,
     tool_button,
 )
+from mirguard.workbench.panels.restriction import RestrictionBox, words
 from mirguard.workbench.panels.run_row import RunRow
+from mirguard.workbench.panels.seen_through import SeenThrough
 from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.trace_plot import TracePlot
 
-ANY = "Any other label"
+ANY, NEEDED = "Any other label", "Choose a label …"
+GOAL_HELP = "The label to bring out: as set above, the least likely one, or one by chance."
 
 
 class DesignerPanel(QWidget):
@@ -36,8 +47,11 @@ class DesignerPanel(QWidget):
     card_wanted = Signal()
     attack_chosen = Signal(str)
     target_chosen = Signal(object)  # a label, None for untargeted
+    surrogates_chosen = Signal(tuple)  # names of models, none for the attacked one itself
     budget_changed = Signal(str, float)
+    limited = Signal(bool)
     value_changed = Signal(str, object)
+    restricted = Signal(object)  # Restriction
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,10 +63,17 @@ class DesignerPanel(QWidget):
         self.attack = combo("Attack", "How the perturbation is made", 14)
         self.target = combo("Target", "The label to be heard instead; type to search", 14)
         self._make_searchable(self.target)
+        self.attack.setItemDelegate(GroupedEntries(self.attack))
+        self.attack.setMaxVisibleItems(32)
+        self.seen_through = SeenThrough()
         self.model_note = label("", "muted", wrap=True)
         self.attack_note = label("", "muted", wrap=True)
         self.budget = BudgetBox(EPSILON)
         self.parameters = ParameterForm()
+        self.knowledge = label("", "muted")
+        self.measure = label("", "muted", wrap=True)
+        self.restriction = RestrictionBox()
+        self.where = Fold("Only in", "Where in time and frequency the perturbation may be", self.restriction)
         self.trace = TracePlot("loss", "margin")
         self.trace.setMaximumHeight(340)
         self.run_row = RunRow()
@@ -64,12 +85,13 @@ class DesignerPanel(QWidget):
         settings = QVBoxLayout(self.settings)
         settings.setContentsMargins(0, 0, 0, 0)
         settings.setSpacing(6)
-        for words, menu, note in (
+        for caption, menu, note in (
             ("Model", self.model, self.model_note),
             ("Attack", self.attack, self.attack_note),
             ("Target", self.target, None),
+            ("Through", self.seen_through, self.knowledge),
         ):
-            text = label(words)
+            text = label(caption)
             text.setMinimumWidth(label_width(text))
             text.setBuddy(menu)
             row = QHBoxLayout()
@@ -83,7 +105,9 @@ class DesignerPanel(QWidget):
             if note is not None:
                 settings.addWidget(note)
         settings.addWidget(self.budget)
+        settings.addWidget(self.measure)
         settings.addWidget(self.parameters)
+        settings.addWidget(self.where)
         self._inner = inner = Content()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 10, 10, 6)
@@ -102,9 +126,13 @@ class DesignerPanel(QWidget):
         self.model.activated.connect(lambda: self.model_chosen.emit(self.model.currentData()))
         self.attack.activated.connect(lambda: self.attack_chosen.emit(self.attack.currentData()))
         self.target.activated.connect(lambda: self.target_chosen.emit(self.target.currentData()))
+        self.seen_through.chosen.connect(self.surrogates_chosen)
         self.budget.changed.connect(self.budget_changed)
+        self.budget.limited.connect(self.limited)
+        self.restriction.changed.connect(self.restricted)
         self.parameters.changed.connect(self.value_changed)
         self._models: list = []
+        self._attacks: tuple = ()
         self._labels: tuple[str, ...] | None = None
         self._shown_trace: object | None = None
         self._traced, self._fooled = 0, False
@@ -125,7 +153,9 @@ class DesignerPanel(QWidget):
     def _fit_notes(self) -> None:
         """Show the sentences where everything fits with them; in a low window the settings need their room."""
         width, room = self._scroll.viewport().width(), self._scroll.viewport().height()
-        needed = self._inner.heightForWidth(width) - self.parameters.unfolded_height()
+        needed = self._inner.heightForWidth(width) - sum(
+            part.unfolded_height() for part in (self.parameters, self.where)
+        )
         notes = [note for note in (self.model_note, self.attack_note) if note.text()]
         margins = self._inner.layout().contentsMargins()
         inside = width - margins.left() - margins.right()
@@ -185,25 +215,50 @@ class DesignerPanel(QWidget):
 
     def show_design(self, document: Document) -> None:
         design, entry = document.design, document.current
-        if self.attack.count() != len(document.attacks):
-            self.attack.clear()
-            for attack in document.attacks:
-                self.attack.addItem(attack.title, attack.name)
+        if self._attacks != document.attacks:
+            self._attacks = document.attacks
+            fill_attacks(self.attack, document.attacks)
         silently(self.attack, self.attack.setCurrentIndex, self.attack.findData(design.attack))
-        for row, attack in enumerate(document.attacks):
-            trouble = unsuited(attack, document.model)
+        for attack in document.attacks:
+            trouble = "" if design.surrogates else unsuited(attack, document.model)
+            row = self.attack.findData(attack.name)
             self.attack.model().item(row).setEnabled(not trouble)
-            self.attack.setItemData(row, trouble or attack.help, Qt.ItemDataRole.ToolTipRole)
+            about = f"{attack.help}\n{attack.reference}\n{attack.knowledge.capitalize()}: {LEVELS[attack.knowledge]}"
+            self.attack.setItemData(row, trouble or about, Qt.ItemDataRole.ToolTipRole)
         declared = design.declaration
         trouble = document.attack_trouble
         self._explain(self.attack, self.attack_note, trouble or f"{declared.help} {declared.reference}.")
         set_role(self.attack_note, "warning" if trouble else "muted")
-        place = 0 if design.target is None else max(0, self.target.findData(design.target))
-        silently(self.target, self.target.setCurrentIndex, place)
-        self.target.lineEdit().setCursorPosition(0)
+        self._show_target(design)
+        self.seen_through.show_models(document)
+        self.knowledge.setText(design.knowledge.capitalize())
+        self.knowledge.setToolTip(LEVELS[design.knowledge])
         self.budget.show_budget(design, None if entry is None else entry.rms)
-        own = tuple(parameter for parameter in declared.parameters if parameter.name != "epsilon")
+        names = [parameter.name for parameter in declared.parameters]
+        fixed = declared.norm is not None and "norm" not in names
+        self.measure.setText(f"Sizes are measured as {NORMS.get(declared.norm, declared.norm)}." if fixed else "")
+        self.measure.setVisible(fixed)
+        own = tuple(map(_in_the_window, (p for p in declared.parameters if p.name != "epsilon")))
         self.parameters.show_parameters(own, design.values, design.resolved(0.1 if entry is None else entry.rms))
+        clip = None if entry is None else entry.clip
+        extent = (10.0, 22_050.0) if clip is None else (clip.duration, clip.sample_rate / 2)
+        self.restriction.show_restriction(design.restriction, *extent)
+        self.where.say(words(design.restriction))
+
+    def _show_target(self, design: Design) -> None:
+        declared = design.declaration
+        known = "The label to be heard instead; type to search"
+        if not declared.targeted:
+            known = f"{declared.title} knows no target: it makes any other label come out."
+        elif design.chooses_target:
+            known = "The goal that is set below chooses the label."
+        self.target.setEnabled(declared.targeted and not design.chooses_target)
+        self.target.setToolTip(known)
+        self.target.setItemText(0, ANY if declared.untargeted or design.chooses_target else NEEDED)
+        place = 0 if design.aim is None else max(0, self.target.findData(design.aim))
+        silently(self.target, self.target.setCurrentIndex, place)
+        self.target.lineEdit().setText(self.target.itemText(place))
+        self.target.lineEdit().setCursorPosition(0)
 
     def show_run(self, document: Document) -> None:
         """Settings stay free while an attack runs: a change counts for the next run."""
@@ -236,6 +291,23 @@ class DesignerPanel(QWidget):
 
 def _number(value: float) -> float | None:
     return None if value != value else value
+
+
+def fill_attacks(menu: QComboBox, attacks: tuple[Attack, ...]) -> None:
+    """A menu's entries, each attack in its family, under a heading that cannot be chosen."""
+    menu.clear()
+    for name, members in in_families(attacks):
+        menu.addItem(name)
+        menu.model().item(menu.count() - 1).setFlags(Qt.ItemFlag.NoItemFlags)
+        for attack in members:
+            menu.addItem(attack.title, attack.name)
+
+
+def _in_the_window(parameter: Parameter) -> Parameter:
+    """The true label of a clip is a target like others here, where nobody says which it is."""
+    if parameter.name != "goal":
+        return parameter
+    return replace(parameter, choices=tuple(goal for goal in parameter.choices if goal != "perfect"), help=GOAL_HELP)
 
 
 GROUPS = {"published": "Published", "bundled": "Bundled", "yours": "Yours", "plug-in": "From plug-ins"}

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mirguard.parameters import Parameter
 from mirguard.workbench.panels.parts import (
@@ -18,13 +27,15 @@ from mirguard.workbench.panels.parts import (
     label_width,
     named,
     silently,
+    tool_button,
 )
 from mirguard.workbench.views.level_slider import LevelSlider
 
 # What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
-WORDS = {"l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
+FILES = ("file", "path")  # names of parameters that are a file's
+WORDS = {"l1": "L1 (mean |δ|)", "l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
 
 
 class ParameterForm(QWidget):
@@ -238,12 +249,29 @@ class TextRow(Row):
         silently(self.field, self.field.setText, value or "")
 
 
+class FileRow(TextRow):
+    """The path of a file, typed or chosen."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.choose = tool_button("open", f"Choose {parameter.title.lower()}", "Choose a file")
+        self.choose.clicked.connect(self._choose)
+        self.line.addWidget(self.choose)
+
+    def _choose(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, self.parameter.title, self.field.text())
+        if path:
+            self.say(path)
+
+
 def make_row(parameter: Parameter, value: Any) -> Row:
     """The row that suits a declaration."""
     if parameter.choices:
         return ChoiceRow(parameter)
     if parameter.kind is bool:
         return SwitchRow(parameter)
+    if parameter.kind is str and parameter.name in FILES:
+        return FileRow(parameter)
     if parameter.kind is str:
         return TextRow(parameter)
     return SliderRow(parameter, value)

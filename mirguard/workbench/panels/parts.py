@@ -8,11 +8,13 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
     QSizePolicy,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -153,6 +155,48 @@ class Scroll(QScrollArea):
         return hint
 
 
+class Fold(QWidget):
+    """A heading with an arrow; what it is about unfolds below. Beside the heading stands, in a few words, how it is set."""
+
+    def __init__(self, title: str, help: str, body: QWidget) -> None:
+        super().__init__()
+        self.body = body
+        self.head = QToolButton()
+        self.head.setText(title)
+        self.head.setCheckable(True)
+        self.head.setProperty("folds", True)
+        self.head.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.head.setArrowType(Qt.ArrowType.RightArrow)
+        keyboard_only(named(self.head, title, help))
+        self.words = Elided()
+        named(self.words, f"{title}, as set")
+        set_role(self.words, "muted")
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.head)
+        row.addWidget(self.words, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(row)
+        layout.addWidget(body)
+        body.hide()
+        self.head.toggled.connect(self._fold)
+
+    def _fold(self, shown: bool) -> None:
+        self.body.setVisible(shown)
+        self.head.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+
+    def say(self, words: str) -> None:
+        self.words.setText(words)
+        self.words.setToolTip(words)
+
+    def unfolded_height(self) -> int:
+        """What the part that folds away takes now."""
+        return 0 if self.body.isHidden() else self.body.minimumSizeHint().height() + self.layout().spacing()
+
+
 def field_width(widget: QWidget) -> int:
     """One width for all number fields of a panel, enough for "0.0000123" and its arrows."""
     return widget.fontMetrics().horizontalAdvance("0.0000123") + 48
@@ -160,7 +204,7 @@ def field_width(widget: QWidget) -> int:
 
 def label_width(widget: QWidget) -> int:
     """One width for the words before a menu, so that menus begin at one line."""
-    return widget.fontMetrics().horizontalAdvance("Target") + 8
+    return widget.fontMetrics().horizontalAdvance("Through") + 8
 
 
 def silently(widget: QWidget, change, *arguments) -> None:

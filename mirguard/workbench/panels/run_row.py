@@ -85,13 +85,16 @@ def idle_words(document: Document) -> str:
     if entry is None:
         return "Load a clip to attack"
     if document.attack_trouble:
-        return "No gradients: choose another attack"
+        return "Choose a target" if document.design.needs_target else "No gradients: choose another attack"
     if entry.outcome is None:
         return "Ready"
     if document.stale(entry):
         return "Settings changed: run again"
     ended = "Cancelled after" if entry.outcome.status == "cancelled" else "Done:"
-    return f"{ended} {counted(entry.outcome.gradients, 'gradient')} in {entry.outcome.seconds:.1f} s"
+    outcome = entry.outcome
+    asked = outcome.gradients == 0  # without a gradient the model was only asked
+    looks = counted(outcome.forwards, "query") if asked else counted(outcome.gradients, "gradient")
+    return f"{ended} {looks} in {outcome.seconds:.1f} s"
 
 
 def words(run: Run) -> str:
@@ -102,10 +105,10 @@ def words(run: Run) -> str:
         return "Cancelling …"
     if run.last is None:
         return "Starting …"
-    total = f" of {run.last.total}" if run.last.total else ""
+    done, most, what = run.spent
     left = run.seconds_left
     estimate = "" if left is None else f" · about {duration(left)} left"
-    return f"{run.last.gradients}{total} gradients{estimate}"
+    return f"{f'{done} of ' if most else ''}{counted(most or done, what)}{estimate}"
 
 
 def duration(seconds: float) -> str:

@@ -29,10 +29,12 @@ class SpectrogramsPanel(QWidget):
     loop_chosen = Signal(object)  # (start, end) in seconds, or None
     window_chosen = Signal(object)  # samples, or None for automatic
     settings_changed = Signal(object)  # SpectrogramSettings
+    drawing_wanted = Signal(bool)
     saliency_wanted = Signal(bool)
 
     def __init__(self, settings: SpectrogramSettings | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._drawing = False
         self.stack = SpectrogramStack()
         self.strip = WaveformStrip(self.stack.navigation)
         self.readout = Elided()
@@ -113,7 +115,9 @@ class SpectrogramsPanel(QWidget):
             button.setChecked(True)
             button.toggled.connect(lambda on, side=side: self._pane(side, on))
             self.panes[side] = button
-        for part in (self.zoom_in, self.zoom_out, self.fit):
+        self.restrict = tool_button("restrict", "Draw where it may be", tip("restrict"), checkable=True)
+        self.restrict.clicked.connect(self.drawing_wanted)
+        for part in (self.zoom_in, self.zoom_out, self.fit, self.restrict):
             bar.addWidget(part)
         bar.addSeparator()
         for button in self.panes.values():
@@ -175,6 +179,13 @@ class SpectrogramsPanel(QWidget):
         self.stack.set_region(loop)
         self.strip.set_region(loop)
 
+    def show_drawing(self, on: bool) -> None:
+        """Whether the mouse draws where the perturbation may be."""
+        check(self.restrict, on)
+        self.stack.set_drawing(on)
+        self._drawing = on
+        self._idle()
+
     def set_waiting(self, texts: dict[str, str]) -> None:
         """What panes without a picture say."""
         for side, text in texts.items():
@@ -229,4 +240,9 @@ class SpectrogramsPanel(QWidget):
         self.readout.setText("  ·  ".join(words))
 
     def _idle(self) -> None:
+        if self._drawing:
+            self.readout.setText(
+                "Drag: where the perturbation may be · Shift+drag: times only · Ctrl+drag: frequencies only"
+            )
+            return
         self.readout.setText("Wheel: zoom in time · Ctrl+wheel: in frequency · drag: move · Shift+drag: choose a loop")

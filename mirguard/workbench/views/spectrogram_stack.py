@@ -6,6 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from mirguard.analysis.spectrogram import Spectrogram, SpectrogramSettings, suggest_gain
+from mirguard.workbench.views.area import Area
 from mirguard.workbench.views.axes import small_font
 from mirguard.workbench.views.colourbar import ColourBar
 from mirguard.workbench.views.navigation import Navigation
@@ -31,6 +32,7 @@ class SpectrogramStack(QWidget):
     seekRequested = Signal(float)
     regionSelected = Signal(float, float)
     regionCleared = Signal()
+    areaDrawn = Signal(object)  # Area, once it is finished; None where the drag went nowhere
     settingsChanged = Signal(object)
     viewChanged = Signal(float, float)
 
@@ -56,6 +58,7 @@ class SpectrogramStack(QWidget):
             view.hoverEnded.connect(self._end_hover)
             view.seekRequested.connect(self.seekRequested)
             view.regionSelected.connect(self._select)
+            view.areaDrawn.connect(self._draw)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(0)
@@ -164,6 +167,16 @@ class SpectrogramStack(QWidget):
         for view in self.views.values():
             view.set_region(region)
 
+    def set_area(self, area: Area) -> None:
+        """Show where the perturbation may be; says nothing back."""
+        for view in self.views.values():
+            view.set_area(area)
+
+    def set_drawing(self, on: bool) -> None:
+        """Let the mouse draw where the perturbation may be, or move the view again."""
+        for view in self.views.values():
+            view.set_drawing(on)
+
     def fit(self) -> None:
         """The whole sound, all frequencies."""
         self.navigation.fit()
@@ -203,6 +216,12 @@ class SpectrogramStack(QWidget):
     def _select(self, start: float, end: float) -> None:
         self.set_region((start, end))
         self.regionSelected.emit(start, end)
+
+    def _draw(self, area: Area | None, finished: bool) -> None:
+        if area is not None:
+            self.set_area(area)
+        if finished:
+            self.areaDrawn.emit(area)
 
     def _clear(self) -> None:
         self.set_region(None)

@@ -12,10 +12,12 @@ from PySide6.QtWidgets import QWidget
 
 from mirguard.analysis.spectrogram import Spectrogram, SpectrogramSettings
 from mirguard.workbench.theme import colours, notifier
+from mirguard.workbench.views.area import Area, area_between, drawn_area
 from mirguard.workbench.views.axes import FrequencyAxis, small_font
 from mirguard.workbench.views.colourmaps import overlay_table, table
 from mirguard.workbench.views.navigation import Navigation
 from mirguard.workbench.views.overlay import EmptyState, PaneTitle
+from mirguard.workbench.views.permitted_area import PermittedArea
 
 log = logging.getLogger(__name__)
 WHEEL_NOTCH = 120.0
@@ -75,14 +77,17 @@ class Overlay(PixelImage):
 
 
 class NavigatingBox(pg.ViewBox):
-    """A view box whose mouse moves the shared navigation: wheel zooms, drag pans, shift-drag or middle-drag selects."""
+    """A view box whose mouse moves the shared navigation: wheel zooms, drag pans, shift-drag or middle-drag selects. While `draws`
+    is set, the left button draws an area."""
 
     clicked = Signal(float)
     selecting = Signal(float, float, bool)  # from, to, finished
+    drawing = Signal(object, object, str, bool)  # from, to, "time" or "band" where only that is meant, finished
 
     def __init__(self, navigation: Navigation) -> None:
         super().__init__(enableMenu=False, defaultPadding=0.0)
         self._navigation = navigation
+        self.draws = False
         self.disableAutoRange()
         self.setMouseEnabled(False, False)
 
@@ -109,6 +114,9 @@ class NavigatingBox(pg.ViewBox):
             event.ignore()
             return
         event.accept()
+        if self.draws and event.button() == left:
+            self._draw(event)
+            return
         if event.isStart():
             shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self._selects = event.button() == middle or shifted
@@ -124,6 +132,12 @@ class NavigatingBox(pg.ViewBox):
                 moved.y() * (navigation.v1 - navigation.v0) / max(1.0, rect.height()),
             )
 
+    def _draw(self, event) -> None:
+        keys, start, end = event.modifiers(), self.mapToView(event.buttonDownPos()), self.mapToView(event.pos())
+        shifted, controlled = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+        only = "time" if keys & shifted else "band" if keys & controlled else ""
+        self.drawing.emit((start.x(), start.y()), (end.x(), end.y()), only, event.isFinish())
+
 
 class SpectrogramView(pg.GraphicsView):
     """A pane: picture, frequency axis, title, playhead, loop region; times and frequencies come from a Navigation.
@@ -136,6 +150,7 @@ class SpectrogramView(pg.GraphicsView):
     hoverEnded = Signal()
     seekRequested = Signal(float)
     regionSelected = Signal(float, float)
+    areaDrawn = Signal(object, bool)  # Area (None: went nowhere), finished; unfinished ones come while the mouse moves
 
     def __init__(
         self,
@@ -187,6 +202,9 @@ class SpectrogramView(pg.GraphicsView):
         self._loop.sigRegionChangeFinished.connect(self._loop_dragged)
         self._loop.hide()
         self.box.addItem(self._loop, ignoreBounds=True)
+        self._area, self._permitted = Area(), PermittedArea()
+        self._permitted.dragged.connect(self._edge_dragged)
+        self.box.addItem(self._permitted, ignoreBounds=True)
         self._playhead = self._line(10)
         self._cursor = self._line(9)
         self._level = self._line(9, angle=0)
@@ -198,6 +216,7 @@ class SpectrogramView(pg.GraphicsView):
 
         self.box.clicked.connect(self._clicked)
         self.box.selecting.connect(self._selecting)
+        self.box.drawing.connect(self._drawing)
         self.box.sigResized.connect(self._resized)
         self.scene().sigMouseMoved.connect(self._mouse_moved)
         self.navigation.changed.connect(self._moved)
@@ -271,6 +290,26 @@ class SpectrogramView(pg.GraphicsView):
             self._loop.show()
         self._loop.blockSignals(False)
 
+    def set_area(self, area: Area) -> None:
+        """Shade what lies outside these times and frequencies."""
+        self._area = area
+        self._place_area()
+
+    def set_drawing(self, on: bool) -> None:
+        """Let the left button draw an area instead of moving the view."""
+        self.box.draws = on
+        self.box.setCursor(Qt.CursorShape.CrossCursor if on else Qt.CursorShape.ArrowCursor)
+
+    def _place_area(self) -> None:
+        navigation = self.navigation
+        view = QRectF(navigation.t0, navigation.v0, navigation.t1 - navigation.t0, navigation.v1 - navigation.v0)
+        none = self.spectrogram is None
+        self._permitted.place(view, (Area() if none else self._area).edges(navigation))
+
+    def _pixel(self) -> tuple[float, float]:
+        navigation = self.navigation
+        return self._second_per_pixel(), (navigation.v1 - navigation.v0) / max(1.0, self.box.height())
+
     def _colour(self) -> None:
         self.image.setLookupTable(table(self.settings, self.gain_db, self._stale or self._over is not None))
         if self._over is not None:
@@ -299,6 +338,7 @@ class SpectrogramView(pg.GraphicsView):
     def _show_content(self) -> None:
         shown = self.spectrogram is not None
         self._empty.setVisible(not shown)
+        self._place_area()
         self.image.setVisible(shown)
         self._say()
 
@@ -362,6 +402,7 @@ class SpectrogramView(pg.GraphicsView):
         self.box.setRange(
             xRange=(navigation.t0, navigation.t1), yRange=(navigation.v0, navigation.v1), padding=0, update=True
         )
+        self._place_area()
         self.box.updateMatrix()  # now, and not while painting, which would paint everything twice
         self.refresh()
 
@@ -429,6 +470,16 @@ class SpectrogramView(pg.GraphicsView):
         if finished:
             self._region = (start, stop)
             self.regionSelected.emit(start, stop)
+
+    def _drawing(self, start: tuple[float, float], end: tuple[float, float], only: str, finished: bool) -> None:
+        if self.spectrogram is None:
+            return
+        area = drawn_area(start, end, self.navigation, self._pixel(), only)
+        if area is not None or finished:
+            self.areaDrawn.emit(area, finished)
+
+    def _edge_dragged(self, edges: dict[str, float | None], finished: bool) -> None:
+        self.areaDrawn.emit(area_between(edges, self.navigation, self._pixel()), finished)
 
     def _loop_dragged(self) -> None:
         start, stop = self._loop.getRegion()
