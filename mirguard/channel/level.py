@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from mirguard.channel.transform import uniform
+
 
 class Gain:
     """A factor."""
@@ -19,4 +21,9 @@ class Gain:
 
 def gain(sample_rate: int, generator: torch.Generator, low: float, high: float) -> Gain:
     """Uniform in dB between `low` and `high`."""
-    return Gain(10.0 ** ((low + (high - low) * float(torch.rand((), generator=generator))) / 20.0))
+    return Gain(amplitude(uniform(low, high, generator)))
+
+
+def amplitude(level: float) -> float:
+    """The factor that `level` dB are."""
+    return 10.0 ** (level / 20.0)

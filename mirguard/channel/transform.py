@@ -33,3 +33,13 @@ class InTurn:
         for part in self.parts:
             signal = part(signal, start)
         return signal
+
+
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """A number between `low` and `high`."""
+    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+
+
+def choice(count: int, generator: torch.Generator) -> int:
+    """A number from 0 to `count` − 1."""
+    return int(torch.randint(count, (), generator=generator))
