@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from mirguard.clip import Clip
 from mirguard.workbench.lanes import Job, Request
 from mirguard.workbench.requests import BACKGROUND
 
 if TYPE_CHECKING:
+    from mirguard.experiment.insight.response import Response, Surface
     from mirguard.experiment.insight.saliency import Slopes
+
+AT_LEISURE = -5  # behind attacks, which are served in between
 
 
 @dataclass(frozen=True)
@@ -27,3 +32,44 @@ class FindSlopes(Request):
         from mirguard.experiment.insight.saliency import slopes
 
         return slopes(job.workshop.model(self.model), self.clip, self.label, job.rest)
+
+
+@dataclass(frozen=True)
+class Respond(Request):
+    """How the model answers along a perturbation -> Response; progress is a coarser Response."""
+
+    urgency: ClassVar[int] = BACKGROUND
+    key: int
+    clip: Clip = field(repr=False)
+    delta: np.ndarray = field(repr=False, compare=False)
+    model: str
+    reach: float
+
+    def perform(self, job: Job) -> Response:
+        from mirguard.experiment.insight.response import respond
+
+        model = job.workshop.model(self.model)
+        return respond(model, self.clip, self.delta, self.reach, rest=job.rest, progress=job.progress)
+
+
+@dataclass(frozen=True)
+class MapSurface(Request):
+    """The margin over the perturbation and a second direction -> Surface; progress is a Surface with holes."""
+
+    urgency: ClassVar[int] = AT_LEISURE
+    key: int
+    clip: Clip = field(repr=False)
+    delta: np.ndarray = field(repr=False, compare=False)
+    model: str
+    label: str
+    target: str | None
+    across: str
+    reach: float
+
+    def perform(self, job: Job) -> Surface:
+        from mirguard.experiment.insight.response import surface
+
+        model, how = job.workshop.model(self.model), {"across": self.across, "reach": self.reach}
+        return surface(
+            model, self.clip, self.delta, self.label, self.target, rest=job.rest, progress=job.progress, **how
+        )

@@ -30,9 +30,11 @@ PLACES = (
     Place("detectors", "Detector"),
     Place("spectrograms", "Spectrograms"),
     Place("designer", "Attack designer"),
+    Place("channel", "Channel"),
     Place("playback", "Playback"),
     Place("browser", "Dataset"),
     Place("trace", "Trace"),
+    Place("response", "Response"),
 )
 
 
@@ -70,7 +72,9 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
     else:
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
     window.tabifyDockWidget(docks["spectrograms"], docks["browser"])
-    window.tabifyDockWidget(docks["designer"], docks["trace"])
+    window.tabifyDockWidget(docks["designer"], docks["channel"])
+    window.tabifyDockWidget(docks["channel"], docks["trace"])
+    window.tabifyDockWidget(docks["trace"], docks["response"])
     for dock in docks.values():
         dock.setVisible(dock is not docks["browser"] or browsing)
     docks["labels"].raise_()

@@ -167,7 +167,9 @@ class MixMoment(Request):
         np.clip(mixed, -1.0, 1.0, out=mixed)
         rate = self.clip.sample_rate
         sounds = {ADVERSARIAL: Clip(mixed, rate), PERTURBATION: Clip(delta, rate)}
-        return Moment(self.words, sounds, self.decision, self.snr_db, self.look)
+        return Moment(
+            self.words, sounds, self.decision, self.snr_db, self.look, self.scale if self.look is None else None
+        )
 
 
 @dataclass(frozen=True)

@@ -24,18 +24,22 @@ from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
 from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
+from mirguard.workbench.control.probing import Probing
 from mirguard.workbench.control.stepping import Stepping
+from mirguard.workbench.control.transmitting import Transmitting
 from mirguard.workbench.control.weighing import Weighing
 from mirguard.workbench.deeds import Deeds
 from mirguard.workbench.dialogs.new_classifier import stop_wanted
 from mirguard.workbench.messages import Messages
 from mirguard.workbench.panels.browser.panel import BrowserPanel
+from mirguard.workbench.panels.channel import ChannelPanel
 from mirguard.workbench.panels.clips import ClipsPanel
 from mirguard.workbench.panels.designer import DesignerPanel
 from mirguard.workbench.panels.detectors import DetectorsPanel
 from mirguard.workbench.panels.labels import LabelsPanel
 from mirguard.workbench.panels.parts import Elided, named
 from mirguard.workbench.panels.playback import PlaybackPanel
+from mirguard.workbench.panels.response import ResponsePanel
 from mirguard.workbench.panels.spectrograms import SpectrogramsPanel
 from mirguard.workbench.panels.trace import TracePanel
 from mirguard.workbench.settings import Settings
@@ -61,9 +65,11 @@ class Window(QMainWindow):
         self.picturing = Picturing(self.bench, self)
         self.listening = Listening(self.bench, self.settings, self)
         self.attacking = Attacking(self.bench, self)
+        self.transmitting = Transmitting(self.bench, self.listening, self)
         self.detecting = Detecting(self.bench, self)
         self.stepping = Stepping(self.bench, self)
         self.weighing = Weighing(self.bench, self)
+        self.probing = Probing(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
@@ -74,9 +80,11 @@ class Window(QMainWindow):
         self.detectors = DetectorsPanel()
         self.spectrograms = SpectrogramsPanel(self._kept_spectrogram_settings())
         self.designer = DesignerPanel()
+        self.channel = ChannelPanel()
         self.playback = PlaybackPanel()
         self.browser = BrowserPanel()
         self.trace = TracePanel()
+        self.response = ResponsePanel()
         panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
         self.docks = layout.make_docks(self, panels)
         self.messages = Messages(self)

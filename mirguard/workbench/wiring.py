@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mirguard.errors import UsageError
-from mirguard.workbench.bench import ERROR
+from mirguard.errors import MirguardError, UsageError
+from mirguard.workbench import chains
+from mirguard.workbench.bench import ERROR, WARNING
 from mirguard.workbench.dataset_deeds import wire_browser
 from mirguard.workbench.dialogs.sheets import DetailsDialog
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION
@@ -23,6 +24,7 @@ def wire(window: Window) -> None:
     _news(window)
     _sound(window)
     _pictures(window)
+    _channel(window)
     wire_browser(window, window.deeds.datasets)
     for topic, callbacks in _shown(window).items():
         window.document.watch(topic, *callbacks)
@@ -30,6 +32,7 @@ def wire(window: Window) -> None:
         show(window.document)
     window.designer.show_models(window.document)
     window.designer.show_design(window.document)
+    window.channel.show_design(window.document)
     window.designer.show_run(window.document)
     window.document.set_fpr(window.settings.fpr)
     window.detectors.show_fpr(window.document)
@@ -61,6 +64,14 @@ def _wishes(window: Window) -> None:
 
     window.trace.step_wanted.connect(window.stepping.to_look)
     window.trace.back_wanted.connect(window.stepping.back)
+    response, probing = window.response, window.probing
+    response.looked_at.connect(probing.show)
+    response.reach_chosen.connect(probing.set_reach)
+    response.surface_wanted.connect(probing.map)
+    response.cancel_wanted.connect(probing.cancel)
+    response.scale_wanted.connect(window.stepping.to_scale)
+    probing.responded.connect(response.show_response)
+    probing.mapped.connect(response.show_surface)
 
     window.detectors.fpr_chosen.connect(lambda fpr: _set_fpr(window, fpr))
     window.detectors.reference_wanted.connect(window.deeds.reference)
@@ -120,7 +131,10 @@ def _sound(window: Window) -> None:
         window.spectrograms.show_loop(loop)
         window.actions_by_name["loop"].setChecked(loop is not None)
         limited = " · limited" if player.limiting else ""
-        window.device_status.setText(f"Sound: {player.output}{limited}" if player.output else "")
+        behind = " · through the channel" if window.transmitting.on else ""
+        window.device_status.setText(
+            f"Sound: {player.output or 'silent'}{limited}{behind}" if player.output or behind else ""
+        )
         _enable(window)
 
     def begun() -> None:
@@ -163,7 +177,7 @@ def _shown(window: Window) -> dict[str, tuple]:
 
     clips, labels = window.clips.show_clips, window.labels.show_labels
     readings, design = window.detectors.show_readings, window.designer.show_design
-    trace = window.trace.show_trace
+    trace, result = window.trace.show_trace, window.response.show_result
     models, run, progress = window.designer.show_models, window.designer.show_run, window.designer.show_progress
 
     def frame() -> None:
@@ -176,15 +190,18 @@ def _shown(window: Window) -> dict[str, tuple]:
 
     return {
         "clips": (*with_document(clips), frame),
-        "current": (*with_document(clips, labels, design, readings, run, trace), frame),
+        "current": (*with_document(clips, labels, design, readings, run, trace, result), frame),
         "labels": with_document(clips, labels),
         "models": (*with_document(models), window.deeds.show_models),
         "model": (*with_document(models, design, clips, labels, readings, run, trace), frame),
         "design": (lambda: _show_area(window), *with_document(design, run, labels, readings), frame),
         "run": (*with_document(run, labels, readings, trace), frame),
         "live": with_document(progress, labels, trace),
-        "outcome": (*with_document(clips, labels, run, readings, trace), frame),
-        "moment": (*with_document(labels, window.trace.show_moment), lambda: _show_moment(window)),
+        "outcome": (*with_document(clips, labels, run, readings, trace, result), frame),
+        "moment": (
+            *with_document(labels, window.trace.show_moment, window.response.show_moment),
+            lambda: _show_moment(window),
+        ),
         "readings": with_document(readings),
         "reference": with_document(readings),
         "fpr": with_document(window.detectors.show_fpr, readings),
@@ -197,14 +214,31 @@ def _show_moment(window: Window) -> None:
         window.spectrograms.stack.views[side].set_moment(moment.words if moment else "")
 
 
-def _waiting(window: Window) -> None:
-    """What the panes without a picture say."""
-    entry = window.document.current
-    if window.document.run is not None:
-        texts = {ADVERSARIAL: "The attack has begun …", PERTURBATION: "The attack has begun …"}
-    else:
-        texts = {
-            ADVERSARIAL: "Run an attack to see what it does to the sound",
+def _channel(window: Window) -> None:
+    panel, transmitting, document = window.channel, window.transmitting, window.document
+
+    def change(how, *arguments, **values) -> None:
+        try:
+            document.change_design(chain=how(document.design.chain, *arguments, **values))
+        except MirguardError as error:
+            window.bench.say(str(error), WARNING)
+            panel.show_design(document)
+
+    panel.added.connect(lambda effect, values: change(chains.added, effect, **values))
+    panel.removed.connect(lambda place: change(chains.removed, place))
+    panel.moved.connect(lambda place, by: change(chains.moved, place, by))
+    panel.value_changed.connect(lambda place, name, value: change(chains.changed, place, name, value))
+    panel.robust_chosen.connect(lambda on: document.change_design(robust=on))
+    panel.draws_chosen.connect(lambda draws: document.change_design(draws=draws))
+    panel.hearing_wanted.connect(transmitting.set_on)
+    panel.draw_wanted.connect(transmitting.draw_anew)
+    panel.count_wanted.connect(transmitting.measure)
+    transmitting.switched.connect(panel.show_hearing)
+    transmitting.passed.connect(panel.show_passed)
+    transmitting.counted.connect(panel.show_survived)
+    document.watch("design", lambda: panel.show_design(document))
+
+
 def _restrict(window: Window, area: Area | None) -> None:
     """A finished drag, None for one that went nowhere: either way the panes show again what holds."""
     document = window.document
@@ -218,6 +252,14 @@ def _show_area(window: Window) -> None:
     window.spectrograms.stack.set_area(Area(restriction.time, restriction.band))
 
 
+def _waiting(window: Window) -> None:
+    """What the panes without a picture say."""
+    entry = window.document.current
+    if window.document.run is not None:
+        texts = {ADVERSARIAL: "The attack has begun …", PERTURBATION: "The attack has begun …"}
+    else:
+        texts = {
+            ADVERSARIAL: "Run an attack to see what it does to the sound",
             PERTURBATION: "The difference between adversarial and original appears here",
         }
     texts["original"] = "Drop a song here" if entry is None else "Drawing …"

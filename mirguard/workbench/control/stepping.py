@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 
@@ -33,11 +34,16 @@ class Stepping(QObject):
             words = f"step {kept.look}"
             self._ask(entry, kept.codes, kept.scale, words, kept.decision, kept.snr_db, kept.look)
 
-    def to_scale(self, scale: float, decision=None) -> None:
-        """The clip with so many times the result's perturbation, which the model hears as `decision`."""
-        entry = self._entry()
-        if entry is None or entry.outcome is None:
+    def to_scale(self, scale: float, probabilities: Sequence[float]) -> None:
+        """The clip with so many times the result's perturbation, in which the model hears its labels with these probabilities."""
+        entry, model = self._entry(), self._bench.document.model
+        if entry is None or entry.outcome is None or model is None:
             return
+        from mirguard.models.decision import Decision
+
+        shares = tuple(float(share) for share in probabilities)
+        top = max(range(len(shares)), key=shares.__getitem__)
+        decision = Decision(model.labels[top], shares[top], model.labels, shares, ())
         snr = entry.outcome.snr_db
         if snr is not None:
             snr = snr - 20.0 * math.log10(abs(scale)) if scale else math.inf
