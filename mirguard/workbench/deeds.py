@@ -101,7 +101,8 @@ class Deeds:
     def cancel(self) -> None:
         """Esc: whatever takes long stops; with nothing to stop, messages go."""
         window = self._window
-        for work in (window.attacking.cancel, window.detecting.cancel_building, window.adding.cancel):
+        stops = (window.transmitting, window.adding)
+        for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):
             if work():
                 return
         if not window.learning.cancel() and not window.browsing.cancel():

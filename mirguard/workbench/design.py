@@ -35,7 +35,7 @@ class Design:
     restriction: Restriction = FREE
     chain: Chain = ()
     draws: int = 8
-    robust: bool = True
+    robust: bool = False
 
     @property
     def declaration(self) -> Attack:
@@ -93,7 +93,7 @@ class Design:
     @property
     def _counting(self) -> Design:
         chain = self.chain if self.robust else ()
-        return replace(self, chain=chain, draws=self.draws if chain else 0, robust=True, target=self.aim)
+        return replace(self, chain=chain, draws=self.draws if chain else 0, robust=False, target=self.aim)
 
     def epsilon(self, level: float) -> float | None:
         """The amplitude on a clip of that RMS; None where only an SNR is set and the clip is silent."""

@@ -20,6 +20,7 @@ MODULES = {
     "multiscale": "Audio",
     "masked": "Audio",
     "spectral": "Audio",
+    "laid": "Universal",
     "universal": "Universal",
 }
 ORDER = (*dict.fromkeys(MODULES.values()), BLACK_BOX, BASELINE, OTHERS)

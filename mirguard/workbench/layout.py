@@ -29,7 +29,7 @@ PLACES = (
     Place("labels", "Labels"),
     Place("detectors", "Detector"),
     Place("spectrograms", "Spectrograms"),
-    Place("designer", "Attack designer"),
+    Place("designer", "Designer"),
     Place("channel", "Channel"),
     Place("playback", "Playback"),
     Place("browser", "Dataset"),

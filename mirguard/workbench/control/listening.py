@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -30,6 +32,7 @@ class Listening(QObject):
         self._bench, self._settings, self.player = bench, settings, bench.player
         self.gain_is_suggested = True
         self._held: np.ndarray | None = None  # the adversarial samples that the player has
+        self._instead: dict[str, np.ndarray] = {}  # what the player has in the place of the clip's own sounds, by side
         self._loaded: int | None = None
         self._seen: tuple = ()
         self._notice: str | None = None
@@ -50,7 +53,7 @@ class Listening(QObject):
     # --- what there is to hear ---
 
     def _clip_changed(self) -> None:
-        entry, self._held = self._bench.document.current, None
+        entry, self._held, self._instead = self._bench.document.current, None, {}
         there = self._loaded is not None or self._auditioned is not None
         self._auditioned = None
         if entry is None:
@@ -76,6 +79,7 @@ class Listening(QObject):
             self.put(entry.key, sounds[ADVERSARIAL].samples)
         elif self._held is not None:
             self._held = None
+            self._instead.pop(ADVERSARIAL, None)
             if self._auditioned is not None:
                 return
             self.player.remove(ADVERSARIAL)
@@ -88,12 +92,26 @@ class Listening(QObject):
         first, self._held = self._held is None, samples
         if self._auditioned is not None:
             return  # the player gets it when it comes back to the clip on screen
+        if ADVERSARIAL in self._instead:
+            return  # and keeps that until there is something to hear instead of this one
         self.player.replace(ADVERSARIAL, samples)
         if self.gain_is_suggested:
             entry = self._bench.document.current
             self._bench.pictures.ask(SuggestGain(key, entry.clip.samples, samples))
         if first:
             self.changed.emit()
+
+    def hear_instead(self, sounds: Mapping[str, np.ndarray]) -> None:
+        """Give the player these in the place of the original and the adversarial sound of the clip on screen, at the same
+        position; none: the clip's own again."""
+        before, self._instead = self._instead, dict(sounds)
+        if self._loaded is None or self._auditioned is not None or not (before or sounds):
+            return
+        own = {ORIGINAL: self._bench.document.current.clip.samples, ADVERSARIAL: self._held}
+        for side, samples in (own | self._instead).items():
+            if samples is not None:
+                self._try(self.player.replace, side, samples)
+        self.changed.emit()
 
     @property
     def heard(self) -> np.ndarray | None:
@@ -124,8 +142,9 @@ class Listening(QObject):
         """Fall silent and go back to the clip on screen."""
         if self._auditioned is None:
             return
-        position, selected, loop = self._left
+        (position, selected, loop), instead = self._left, self._instead
         self._clip_changed()
+        self.hear_instead(instead)
         if self._loaded is not None:
             self._try(setattr, self.player, "loop", loop)
             if selected in self.player.names:
