@@ -90,6 +90,20 @@ DEEDS = {
         Deed(
             "hear-perturbation", "Hear the &perturbation", ("3",), "perturbation", "Play the perturbation, made louder"
         ),
+        Deed(
+            "listening-test",
+            "Listening &test …",
+            ("Ctrl+T",),
+            "volume",
+            "Find the SNR at which you can just not hear this perturbation",
+        ),
+        Deed(
+            "ear-budget",
+            "Budget from my &ear",
+            (),
+            "volume",
+            "Set the budget to the SNR that you could just not tell in the listening test (for JSMA that SNR, not γ, is set)",
+        ),
         Deed("zoom-in", "Zoom &in", ("Ctrl+=", "Ctrl++"), "zoom-in", "Show less time"),
         Deed("zoom-out", "Zoom &out", ("Ctrl+-",), "zoom-out", "Show more time"),
         Deed("fit", "&Fit", ("F",), "fit", "Show the whole sound"),
@@ -126,11 +140,11 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         + ("export", "export-decisions", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
     ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
-    ("&Attack", ("run", "cancel", "live", SEPARATOR, "restrict", "unrestrict", SEPARATOR, "reference")),
+    ("&Attack", ("run", "cancel", "live", SEPARATOR, "restrict", "unrestrict", "ear-budget", SEPARATOR, "reference")),
     (
         "&Sound",
         ("play", "stop", "loop", "loop-start", "loop-end", SEPARATOR, "start", "end", SEPARATOR)
-        + ("swap", "hear-original", "hear-adversarial", "hear-perturbation"),
+        + ("swap", "hear-original", "hear-adversarial", "hear-perturbation", SEPARATOR, "listening-test"),
     ),
     (
         "&View",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,14 @@ from mirguard.workbench.bench import WARNING
 from mirguard.workbench.dataset_deeds import DatasetDeeds
 from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
+from mirguard.workbench.dialogs.listening_test import ListeningTest, told
 from mirguard.workbench.dialogs.model_card import ModelCard
 from mirguard.workbench.dialogs.new_classifier import NewClassifierDialog
 
 if TYPE_CHECKING:
     from mirguard.models.catalogue import ModelInfo
     from mirguard.workbench.facts import Entry
+    from mirguard.workbench.settings import Ear
     from mirguard.workbench.window import Window
 
 
@@ -65,6 +68,8 @@ class Deeds:
             "hear-original": lambda: listening.select_number(0),
             "hear-adversarial": lambda: listening.select_number(1),
             "hear-perturbation": lambda: listening.select_number(2),
+            "listening-test": self.listening_test,
+            "ear-budget": self.ear_budget,
             "zoom-in": lambda: stack.zoom(2.0),
             "zoom-out": lambda: stack.zoom(0.5),
             "fit": stack.fit,
@@ -182,6 +187,34 @@ class Deeds:
         if folder:
             window.settings.set_folder("reference", folder)
             window.detecting.build(folder)
+
+    def listening_test(self) -> None:
+        """At which SNR the perturbation of the clip on screen can just not be heard."""
+        window = self._window
+        entry = window.document.current
+        if entry is None or entry.outcome is None or not math.isfinite(entry.outcome.snr_db or math.nan):
+            window.bench.say("Run an attack first: the listening test is about its perturbation.", WARNING)
+            return
+        window.stepping.back()
+        dialog = ListeningTest(entry, window.listening, window)
+
+        def found(ear: Ear) -> None:
+            window.settings.ear = ear
+
+        dialog.found.connect(found)
+        dialog.use_wanted.connect(self.ear_budget)
+        self.show(dialog)
+
+    def ear_budget(self) -> None:
+        """The level that could just not be told becomes the budget; the listening test comes first where there is none."""
+        window = self._window
+        ear = window.settings.ear
+        if ear is None:
+            self.listening_test()
+            return
+        limited = window.document.design.limited or window.document.design.seeks_smallest
+        window.document.change_design(held="snr", level=ear.snr_db, limited=limited)
+        window.bench.say(f"The budget is what you could just not tell on {ear.clip}: {told(ear)}.")
 
     def loop(self, on: bool) -> None:
         listening, stack = self._window.listening, self._window.spectrograms.stack

@@ -32,6 +32,7 @@ from mirguard.workbench.facts import (
 if TYPE_CHECKING:
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Outcome
+    from mirguard.experiment.baseline import Baseline
     from mirguard.models.decision import Decision
 
 TOPICS = (
@@ -48,6 +49,7 @@ TOPICS = (
     "reference",
     "fpr",
     "moment",
+    "baseline",
 )
 
 
@@ -214,12 +216,16 @@ class Document:
             found = outcome.trace  # complete, where the snapshots left out what came faster than they
             entry.outcome = outcome
             entry.trace = list(zip(found["loss"], found["margin"], found["snr_db"], strict=True))
-            entry.trail = run.trail
+            entry.trail, entry.baseline = run.trail, None
             entry.made_with = (run.design, run.model)
             entry.readings.pop(ADVERSARIAL, None)
             self.tell("run", "outcome", "readings")
         else:
             self.tell("run")
+
+    def set_baseline(self, key: int, baseline: Baseline) -> None:
+        self.entries[key].baseline = baseline
+        self.tell("baseline")
 
     def set_reading(self, key: int, side: str, reading: Reading | None) -> None:
         if key in self.entries:

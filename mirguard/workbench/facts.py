@@ -15,6 +15,7 @@ from mirguard.workbench.design import Design
 if TYPE_CHECKING:
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Outcome
+    from mirguard.experiment.baseline import Baseline
     from mirguard.experiment.insight.keeping import Trail
     from mirguard.models.decision import Decision
 
@@ -136,6 +137,7 @@ class Entry:
     made_with: tuple[Design, str] | None = None  # the design and the model's name the outcome came from
     trace: list[tuple[float, float, float]] = field(default_factory=list)
     trail: Trail | None = None
+    baseline: Baseline | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
 
     @property

@@ -12,6 +12,8 @@ from mirguard.workbench.lanes import Job, Request
 from mirguard.workbench.requests import BACKGROUND
 
 if TYPE_CHECKING:
+    from mirguard.experiment import Outcome
+    from mirguard.experiment.baseline import Baseline
     from mirguard.experiment.insight.response import Response, Surface
     from mirguard.experiment.insight.saliency import Slopes
 
@@ -73,3 +75,19 @@ class MapSurface(Request):
         return surface(
             model, self.clip, self.delta, self.label, self.target, rest=job.rest, progress=job.progress, **how
         )
+
+
+@dataclass(frozen=True)
+class TryNoise(Request):
+    """How often white noise at a result's SNR does what the result does -> Baseline."""
+
+    urgency: ClassVar[int] = AT_LEISURE
+    key: int
+    clip: Clip = field(repr=False)
+    outcome: Outcome = field(repr=False)
+    model: str
+
+    def perform(self, job: Job) -> Baseline:
+        from mirguard.experiment.baseline import noise_baseline
+
+        return noise_baseline(self.outcome, self.clip, job.workshop.model(self.model), rest=job.rest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,15 @@ from PySide6.QtCore import QByteArray, QSettings
 VERSION = 3  # 2: the dataset browser is among the docks; 3: trace, response and transfer matrix are
 MOST_RECENT = 10
 GEOMETRY, DOCKS = "window/geometry", "window/docks"
+
+
+@dataclass(frozen=True)
+class Ear:
+    """The SNR in dB that a listener could just not tell from the original, how uncertain it is, and on which clip it was found."""
+
+    snr_db: float
+    spread: float
+    clip: str
 
 
 class Settings:
@@ -133,6 +144,17 @@ class Settings:
     @fpr.setter
     def fpr(self, value: float) -> None:
         self._store.setValue("detector/fpr", float(value))
+
+    @property
+    def ear(self) -> Ear | None:
+        """What the last listening test found; None before the first."""
+        snr_db, spread = self._number("ear/snr", math.nan), self._number("ear/spread", math.nan)
+        return Ear(snr_db, spread, self._text("ear/clip")) if math.isfinite(snr_db) and math.isfinite(spread) else None
+
+    @ear.setter
+    def ear(self, value: Ear) -> None:
+        for name, kept in (("snr", value.snr_db), ("spread", value.spread), ("clip", value.clip)):
+            self._store.setValue(f"ear/{name}", kept)
 
     def spectrogram(self, name: str, default: str | float) -> Any:
         """One setting of the display ("scale", "colours", "floor_db", "ceiling_db")."""

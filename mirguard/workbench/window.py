@@ -17,6 +17,7 @@ from mirguard.workbench.bench import Bench
 from mirguard.workbench.control.adding import Adding, models_among
 from mirguard.workbench.control.attacking import Attacking
 from mirguard.workbench.control.browsing import Browsing
+from mirguard.workbench.control.comparing import Comparing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
 from mirguard.workbench.control.learning import Learning
@@ -70,6 +71,7 @@ class Window(QMainWindow):
         self.stepping = Stepping(self.bench, self)
         self.weighing = Weighing(self.bench, self)
         self.probing = Probing(self.bench, self)
+        self.comparing = Comparing(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)

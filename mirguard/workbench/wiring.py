@@ -51,6 +51,7 @@ def _wishes(window: Window) -> None:
     designer.attack_chosen.connect(lambda name: document.change_design(attack=name))
     designer.target_chosen.connect(lambda label: document.change_design(target=label))
     designer.surrogates_chosen.connect(lambda names: document.change_design(surrogates=names))
+    designer.budget.ear_wanted.connect(window.deeds.ear_budget)
     designer.limited.connect(lambda on: document.change_design(limited=on))
     designer.restricted.connect(lambda restriction: document.change_design(restriction=restriction))
     designer.restriction.drawing.connect(window.deeds.restrict)
@@ -202,6 +203,7 @@ def _shown(window: Window) -> dict[str, tuple]:
             *with_document(labels, window.trace.show_moment, window.response.show_moment),
             lambda: _show_moment(window),
         ),
+        "baseline": with_document(labels),
         "readings": with_document(readings),
         "reference": with_document(readings),
         "fpr": with_document(window.detectors.show_fpr, readings),
@@ -278,6 +280,7 @@ def _enable(window: Window) -> None:
         "run": there and document.model is not None and not document.attack_trouble,
         "model-card": bool(document.models),
         "reference": document.model is not None,
+        "listening-test": there and entry.outcome is not None,
         "swap": "adversarial" in names,
         "hear-adversarial": "adversarial" in names,
         "hear-perturbation": "perturbation" in names,

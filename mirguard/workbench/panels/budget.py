@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QToolButton, QVBoxLayout, QWidget
 
 from mirguard.parameters import Parameter
+from mirguard.workbench.actions import tip
 from mirguard.workbench.design import Design
 from mirguard.workbench.panels.parts import check, field_width, keyboard_only, label, named, set_role
 from mirguard.workbench.views.level_slider import LevelSlider
@@ -25,6 +26,7 @@ class BudgetBox(QWidget):
 
     changed = Signal(str, float)  # "epsilon" or "snr", value
     limited = Signal(bool)
+    ear_wanted = Signal()
     committed = Signal()
 
     def __init__(self, epsilon: Parameter, parent: QWidget | None = None) -> None:
@@ -38,6 +40,12 @@ class BudgetBox(QWidget):
         self.limit = QCheckBox("Limit its size")
         keyboard_only(named(self.limit, "Limit its size", LIMIT_HELP))
         self.limit.clicked.connect(self.limited)
+        self.ear_button = QToolButton()
+        self.ear_button.setText("From my ear")
+        self.ear_button.setProperty("small", True)
+        keyboard_only(named(self.ear_button, "Budget from my ear", tip("ear-budget")))
+        self.ear_button.clicked.connect(self.ear_wanted)
+        self.snr.layout().addWidget(self.ear_button, 0, 0, Qt.AlignmentFlag.AlignRight)
         self.note = label("", "muted", wrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

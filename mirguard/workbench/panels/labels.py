@@ -24,6 +24,7 @@ class LabelsPanel(QWidget):
         self.bars = LabelBars()
         self.verdict = label("", "heading", wrap=True)
         self.figures = label("", "muted", wrap=True)
+        self.baseline = label("", "muted", wrap=True)
         inner = Content()
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(10, 6, 10, 8)
@@ -31,6 +32,7 @@ class LabelsPanel(QWidget):
         layout.addWidget(self.bars, 1)
         layout.addWidget(self.verdict)
         layout.addWidget(self.figures)
+        layout.addWidget(self.baseline)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(Scroll(inner, "Labels"))
@@ -105,9 +107,11 @@ class LabelsPanel(QWidget):
             f"{outcome.seconds:.1f} s",
             outcome.experiment.subtype.replace("PCM_", "") + (" bit" if "PCM" in outcome.experiment.subtype else ""),
         )
-        self._say(verdict, role, figures)
+        self._say(verdict, role, figures, entry.baseline.sentence if entry.baseline else "")
 
-    def _say(self, verdict: str, role: str, figures: str) -> None:
+    def _say(self, verdict: str, role: str, figures: str, baseline: str = "") -> None:
+        self.baseline.setText(baseline)
+        self.baseline.setVisible(bool(baseline))
         self.verdict.setText(verdict)
         self.verdict.setVisible(bool(verdict))
         set_role(self.verdict, role or "heading")
