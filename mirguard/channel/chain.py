@@ -85,7 +85,7 @@ def _generator(words: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
 
 
-def apply(chain: Sequence[Link], samples: np.ndarray, sample_rate: int, seed: int) -> np.ndarray:
+def apply(chain: Sequence[Link], samples: np.ndarray, sample_rate: int, seed: int | str) -> np.ndarray:
     """`samples (channels, n)` through one draw of the chain, the same for all channels: `(channels, n)` in float32. As in a
     recording before it is stored, nothing is cut off at full scale.
 
