@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QHBoxLayou
 from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.workbench.actions import tip
 from mirguard.workbench.panels.parts import check, keyboard_only, label, named, push_button, silently
+from mirguard.workbench.views.area import NARROWEST, SHORTEST, apart
 
 LOWEST_LEVEL, USUAL_LEVEL = -120.0, -30.0
-SHORTEST, NARROWEST = 0.01, 1.0  # seconds, Hz
 MASKED_HELP = "Keep the perturbation under the clip's masking threshold in every bin of time and frequency"
 
 
@@ -118,16 +118,11 @@ class RestrictionBox(QWidget):
         check(self.draw_button, on)
 
     def _changed(self) -> None:
-        time = _ordered(self.begin, self.end, self._duration, SHORTEST) if self.time.isChecked() else None
-        band = _ordered(self.low, self.high, self._top, NARROWEST) if self.band.isChecked() else None
+        time, band = (self.begin.value(), self.end.value()), (self.low.value(), self.high.value())
+        time = apart(*time, self._duration, SHORTEST) if self.time.isChecked() else None
+        band = apart(*band, self._top, NARROWEST) if self.band.isChecked() else None
         above = self.level.value() if self.loud.isChecked() else None
         self.changed.emit(replace(self._restriction, time=time, band=band, above=above, masked=self.masked.isChecked()))
-
-
-def _ordered(first: QDoubleSpinBox, second: QDoubleSpinBox, most: float, least: float) -> tuple[float, float]:
-    """The two values, at least so far apart: the second gives way."""
-    low = min(first.value(), most - least)
-    return low, max(second.value(), low + least)
 
 
 def words(restriction: Restriction) -> str:

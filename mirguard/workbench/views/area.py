@@ -9,6 +9,7 @@ from mirguard.workbench.views.navigation import Navigation
 Range = tuple[float, float] | None
 FLAT = 6  # pixels: what is thinner was meant for the other direction alone
 STICKY = 4  # pixels from the sound's edge
+SHORTEST, NARROWEST = 0.01, 1.0  # seconds, Hz
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ def area_between(edges: dict[str, float | None], navigation: Navigation, pixel: 
     time = _range(edges["left"], edges["right"], 0.0, navigation.duration, STICKY * pixel[0])
     band = _range(edges["bottom"], edges["top"], bottom, top, STICKY * pixel[1])
     if time is not None:
-        time = tuple(round(seconds, 3) for seconds in time)
+        time = apart(round(time[0], 3), round(time[1], 3), navigation.duration, SHORTEST)
     if band is not None:
         low, high = (float(navigation.scale.inverse(edge)) for edge in band)
-        band = (0.0 if band[0] == bottom else round(low)), (navigation.top_hz if band[1] == top else round(high))
+        low, high = 0.0 if band[0] == bottom else round(low), navigation.top_hz if band[1] == top else round(high)
+        band = apart(low, high, navigation.top_hz, NARROWEST)
     return Area(time, band)
 
 
@@ -70,4 +72,10 @@ def _range(first: float | None, second: float | None, least: float, most: float,
     first, second = least if first is None else first, most if second is None else second
     low, high = sorted((min(max(first, least), most), min(max(second, least), most)))
     low, high = least if low < least + slack else low, most if high > most - slack else high
-    return None if (low, high) == (least, most) or low == high else (low, high)
+    return None if (low, high) == (least, most) else (low, high)
+
+
+def apart(low: float, high: float, most: float, least: float) -> tuple[float, float]:
+    """The two, at least so far apart: the second gives way."""
+    low = min(low, most - least)
+    return low, max(high, low + least)

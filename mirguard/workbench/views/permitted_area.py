@@ -96,7 +96,8 @@ class PermittedArea(pg.GraphicsObject):
 
     def hoverEvent(self, event) -> None:
         near = () if event.isExit() else self._near(event.pos())
-        if not near or not event.acceptDrags(Qt.MouseButton.LeftButton):
+        # With a key something else is meant: a loop, or another area.
+        if not near or _keys(event) or not event.acceptDrags(Qt.MouseButton.LeftButton):
             self.unsetCursor()
         elif len(near) == 2:
             falling = near in (("left", "top"), ("right", "bottom"))
@@ -109,9 +110,10 @@ class PermittedArea(pg.GraphicsObject):
             event.ignore()
             return
         if event.isStart():
-            self._held = self._near(event.buttonDownPos())
-        if not self._held:
-            event.ignore()
+            self._held = () if _keys(event) else self._near(event.buttonDownPos())
+        if not self._held:  # claimed before the key was there: the pane has it
+            event.currentItem = self.getViewBox()
+            event.currentItem.mouseDragEvent(event)
             return
         event.accept()
         at = event.pos()
@@ -119,3 +121,7 @@ class PermittedArea(pg.GraphicsObject):
         for name in self._held:
             moved[name] = at.x() if name in BESIDE else at.y()
         self.dragged.emit(moved, event.isFinish())
+
+
+def _keys(event) -> bool:
+    return event.modifiers() != Qt.KeyboardModifier.NoModifier
