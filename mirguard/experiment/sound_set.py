@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mirguard.clip import Clip, load_clip
@@ -38,7 +38,12 @@ def divided_folder(
             found.append(load_clip(file))
         except MirguardError as error:
             skipped.append(str(error))
-    away = min(round(held_out * len(found)), len(found) - 1)
     if not found:
         raise FileError(f"{folder} holds no WAV, FLAC, OGG, MP3 or AIFF file that can be read.")
-    return found[away:], found[:away], tuple(skipped)
+    return *divided(found, held_out), tuple(skipped)
+
+
+def divided(clips: Sequence[Clip], held_out: float = 0.3) -> tuple[list[Clip], list[Clip]]:
+    """What to work with, at least one clip, and the part that is held out: the first ones."""
+    away = min(round(held_out * len(clips)), len(clips) - 1)
+    return list(clips[away:]), list(clips[:away])

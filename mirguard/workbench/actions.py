@@ -76,6 +76,13 @@ DEEDS = {
         Deed(
             "unrestrict", "Let it be &anywhere", (), "", "Restrict the perturbation to no times, frequencies or levels"
         ),
+        Deed(
+            "universal",
+            "Make a &universal perturbation …",
+            (),
+            "perturbation",
+            "One perturbation that fools the model on any clip, made from many",
+        ),
         Deed("reference", "Build a &reference from a folder …", (), "detector", "Fit the detector on clean music"),
         Deed("play", "&Play or pause", ("Space",), "play", "Play, or pause where it is"),
         Deed("stop", "&Stop", ("Shift+Space",), "stop", "Stop and go back to the beginning"),
@@ -140,7 +147,21 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         + ("export", "export-decisions", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
     ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
-    ("&Attack", ("run", "cancel", "live", SEPARATOR, "restrict", "unrestrict", "ear-budget", SEPARATOR, "reference")),
+    (
+        "&Attack",
+        (
+            "run",
+            "cancel",
+            "live",
+            SEPARATOR,
+            "restrict",
+            "unrestrict",
+            "ear-budget",
+            SEPARATOR,
+            "universal",
+            "reference",
+        ),
+    ),
     (
         "&Sound",
         ("play", "stop", "loop", "loop-start", "loop-end", SEPARATOR, "start", "end", SEPARATOR)

@@ -21,6 +21,7 @@ from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.dialogs.listening_test import ListeningTest, told
 from mirguard.workbench.dialogs.model_card import ModelCard
 from mirguard.workbench.dialogs.new_classifier import NewClassifierDialog
+from mirguard.workbench.dialogs.universal import UniversalDialog
 
 if TYPE_CHECKING:
     from mirguard.models.catalogue import ModelInfo
@@ -56,6 +57,7 @@ class Deeds:
             "live": self.live,
             "restrict": self.restrict,
             "unrestrict": lambda: window.document.change_design(restriction=FREE),
+            "universal": self.universal,
             "reference": self.reference,
             "play": listening.toggle,
             "stop": listening.stop,
@@ -106,7 +108,7 @@ class Deeds:
     def cancel(self) -> None:
         """Esc: whatever takes long stops; with nothing to stop, messages go."""
         window = self._window
-        stops = (window.transmitting, window.adding)
+        stops = (window.transmitting, window.generalising, window.adding)
         for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):
             if work():
                 return
@@ -215,6 +217,22 @@ class Deeds:
         limited = window.document.design.limited or window.document.design.seeks_smallest
         window.document.change_design(held="snr", level=ear.snr_db, limited=limited)
         window.bench.say(f"The budget is what you could just not tell on {ear.clip}: {told(ear)}.")
+
+    def universal(self) -> None:
+        """Ask what to make, and show how far it is and what it achieves."""
+        window, document = self._window, self._window.document
+        if document.model is None:
+            window.bench.say("Choose a model first; a universal perturbation is made for one.", WARNING)
+            return
+        clips = [entry.clip for entry in document.entries.values()]
+        dialog = UniversalDialog(document.model, clips, window.settings, window)
+        generalising = window.generalising
+        dialog.wanted.connect(generalising.make)
+        dialog.cancel_wanted.connect(generalising.cancel)
+        generalising.working.connect(dialog.show_progress)
+        generalising.made.connect(dialog.show_made)
+        generalising.failed.connect(dialog.show_trouble)
+        self.show(dialog)
 
     def loop(self, on: bool) -> None:
         listening, stack = self._window.listening, self._window.spectrograms.stack

@@ -158,6 +158,24 @@ class TrainClassifier(Request):
 
 
 @dataclass(frozen=True)
+class MakeUniversal(Request):
+    """Make a universal perturbation for a model and keep it under `name` -> (Universal, sentences on files left out); progress as
+    for LoadModel. Three of ten of the clips, from a folder or given, are held out."""
+
+    urgency: ClassVar[int] = TRAINING
+    model: str
+    name: str
+    method: str
+    snr: float
+    target: str | None = None
+    folder: Path | None = None
+    clips: tuple[Clip, ...] = field(default=(), repr=False)
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.make_universal(self, job)
+
+
+@dataclass(frozen=True)
 class AddModel(Request):
     """Put a model that somebody brings into the catalogue, once it has been tried -> (its ModelInfo, a sentence);
     progress as for LoadModel."""

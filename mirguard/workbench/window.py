@@ -20,6 +20,7 @@ from mirguard.workbench.control.browsing import Browsing
 from mirguard.workbench.control.comparing import Comparing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
+from mirguard.workbench.control.generalising import Generalising
 from mirguard.workbench.control.learning import Learning
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
@@ -75,6 +76,7 @@ class Window(QMainWindow):
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
+        self.generalising = Generalising(self.bench, self)
         self.adding = Adding(self.bench, self.modelling, self)
 
         self.clips = ClipsPanel()

@@ -95,6 +95,7 @@ def _news(window: Window) -> None:
     )
     window.modelling.loading.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
     window.adding.working.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
+    window.generalising.working.connect(lambda sentence, fraction: _show_busy(window, sentence, fraction))
     window.adding.added.connect(window.deeds.show_card)
     window.detecting.building.connect(window.detectors.show_building)
 
@@ -279,6 +280,7 @@ def _enable(window: Window) -> None:
         "close-clip": there,
         "run": there and document.model is not None and not document.attack_trouble,
         "model-card": bool(document.models),
+        "universal": document.model is not None,
         "reference": document.model is not None,
         "listening-test": there and entry.outcome is not None,
         "swap": "adversarial" in names,

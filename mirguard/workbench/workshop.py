@@ -17,9 +17,10 @@ from mirguard.clip import Clip
 from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.model_names import free_name
-from mirguard.workbench.requests import STOPPED, Attack, ExportSound, TrainClassifier
+from mirguard.workbench.requests import STOPPED, Attack, ExportSound, MakeUniversal, TrainClassifier
 
 if TYPE_CHECKING:
+    from mirguard.attacks.universal_file import Universal
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Export, Outcome, Progress
     from mirguard.models.catalogue import ModelInfo
@@ -244,6 +245,38 @@ class Workshop:
         )
         job.tell(narrator.keeper.trail())
         return outcome
+
+    def make_universal(self, request: MakeUniversal, job: Job) -> tuple[Universal, tuple[str, ...]]:
+        from mirguard.attacks.universal_file import own_path, save_universal
+        from mirguard.experiment.sound_set import divided, divided_folder
+        from mirguard.experiment.universal import make_universal
+
+        def progress(sentence: str, fraction: float | None) -> None:
+            now = time.monotonic()
+            if now - told[0] >= SNAPSHOT_SECONDS:
+                told[0] = now
+                job.progress((sentence, fraction))
+
+        told, skipped = [0.0], ()
+        if request.folder is not None:
+            clips, held_out, skipped = divided_folder(request.folder, progress=progress, cancel=job.cancel)
+        else:
+            clips, held_out = divided(request.clips)
+        made = make_universal(
+            self.model(request.model),
+            clips,
+            request.method,
+            name=request.name,
+            snr=request.snr,
+            target=request.target,
+            held_out=held_out,
+            source=str(request.folder or "open clips"),
+            progress=progress,
+            cancel=job.cancel,
+            rest=job.rest,
+        )
+        save_universal(made, own_path(request.name))
+        return made, skipped
 
     def export(self, request: ExportSound) -> Export:
         from mirguard.experiment import export
