@@ -10,8 +10,8 @@ from mirguard.channel.chain import apply, link
 from mirguard.channel.effect import list_effects
 from mirguard.clip import Clip, save_clip
 from mirguard.errors import UsageError
+from mirguard.experiment.survival import Survived
 from mirguard.workbench import chains
-from mirguard.workbench.channel_requests import Survived
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.panels.channel import ChannelPanel
@@ -106,10 +106,13 @@ def test_an_empty_channel_offers_nothing_but_effects(panel, document):
 
 
 def test_survival_is_read_out(panel):
-    panel.show_survived(Survived(20, 14, 18), False)
-    assert panel.survived.text().startswith("Fools the model in 14 of 20 draws (70")
-    panel.show_survived(None, True)
-    assert not panel.count.isEnabled()
+    panel.show_survived(Survived("room", "", 20, 18, 5, 14, 20, 5))
+    assert "in 14 of 20 draws" in panel.survived.text() and "in 18." in panel.survived.text()
+    assert "25" in panel.survived.text()  # per cent are undone
+    panel.show_counting(0.4)
+    assert not panel.count.isEnabled() and "40" in panel.survived.text()
+    panel.show_counting(None)
+    assert panel.count.isEnabled() and panel.survived.isHidden()
 
 
 # --- in the window ---
@@ -162,20 +165,20 @@ def test_the_window_builds_the_chain_and_hears_through_it(bench):
     assert bench.sentences("error") == []
 
 
-def test_survival_is_counted_draw_by_draw_and_forgotten_with_the_chain(bench):
+def test_survival_is_counted_and_forgotten_with_the_chain(bench):
     window, document = bench.window, bench.document
     panel = window.channel
     document.change_design(level=10.0, chain=(link("gain", low=0.0, high=0.0),))
     panel.count.click()
     assert bench.heard("run an attack first")
     bench.run()
-    seen = []
-    window.transmitting.counted.connect(lambda survived, more: seen.append((survived, more)))
+    shares, found = [], []
+    window.transmitting.counting.connect(shares.append)
+    window.transmitting.counted.connect(lambda survived: found.append(survived) if survived else None)
     window.transmitting.measure(3)
-    bench.until(lambda: seen and not seen[-1][1])
-    assert [one.draws for one, _more in seen if one is not None] == [1, 2, 3, 3]
-    last = seen[-1][0]
-    assert last == Survived(3, 3, 3), "a gain of 0 dB changes nothing"
+    bench.until(lambda: found)
+    assert shares[0] == 0.0 and shares[-1] is None and len(shares) > 2
+    assert (found[0].draws, found[0].fooled, found[0].original_right) == (3, 3, 3), "a gain of 0 dB changes nothing"
     assert "3 of 3 draws" in panel.survived.text()
     document.change_design(chain=(link("gain"),))
     assert panel.survived.isHidden()

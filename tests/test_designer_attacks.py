@@ -81,22 +81,29 @@ def test_every_attack_of_the_catalogue_has_a_family():
 
 def test_an_attack_that_seeks_the_smallest_has_no_budget_until_one_is_set(more_attacks):
     design = Design(attack="smallest", level=40.0)
-    assert design.unlimited and "snr" not in design.options()
+    assert design.unlimited and "snr" not in design.options(0.1)
     assert design.resolved(0.1)["epsilon"] == LIMIT.default
     held = Design(attack="smallest", level=40.0, limited=True)
-    assert held.options()["snr"] == 40.0 and held.resolved(0.1)["epsilon"] == pytest.approx(1e-3)
-    assert Design(attack="pgd", level=40.0).options()["snr"] == 40.0
+    assert held.options(0.1)["snr"] == 40.0 and held.resolved(0.1)["epsilon"] == pytest.approx(1e-3)
+    assert Design(attack="pgd", level=40.0).options(0.1)["snr"] == 40.0
+
+
+def test_an_l1_budget_goes_as_an_amplitude(more_attacks):
+    design = Design(attack="pgd", level=40.0, values={"norm": "l1"})
+    assert not design.has_snr and Design(attack="pgd").has_snr
+    options = design.options(0.1)
+    assert "snr" not in options and options["epsilon"] == pytest.approx(1e-3)
 
 
 def test_options_hold_what_was_designed_and_nothing_that_the_attack_ignores(more_attacks):
     chain, restriction = (link("gain"),), Restriction((1.0, 2.0), (100.0, 200.0))
     design = Design(attack="pgd", target="b", restriction=restriction, chain=chain, draws=4, values={"steps": 7})
-    options = design.options()
+    options = design.options(0.1)
     assert (options["target"], options["restriction"], options["steps"]) == ("b", restriction, 7)
     assert "channel" not in options
-    through = Design(attack="pgd", chain=chain, draws=4, robust=True).options()
+    through = Design(attack="pgd", chain=chain, draws=4, robust=True).options(0.1)
     assert (through["channel"], through["draws"]) == (chain, 4)
-    assert Design(attack="asking", target="b").options()["target"] is None  # it knows no target
+    assert Design(attack="asking", target="b").options(0.1)["target"] is None  # it knows no target
 
 
 def test_a_chain_that_the_attack_does_not_reckon_with_leaves_its_result_fresh():
@@ -177,6 +184,13 @@ def test_a_limit_brings_the_budget(panel, document):
     assert document.design.limited and not panel.budget.snr.isHidden()
     document.change_design(attack="pgd")
     assert panel.budget.limit.isHidden() and not panel.budget.snr.isHidden()
+
+
+def test_an_l1_norm_greys_the_snr(panel, document):
+    document.set_value("norm", "l1")
+    assert not panel.budget.snr.isEnabled() and "mean of |δ|" in panel.budget.note.text()
+    document.set_value("norm", "linf")
+    assert panel.budget.snr.isEnabled()
 
 
 def test_the_target_menu_says_what_the_attack_does_with_a_target(panel, document):

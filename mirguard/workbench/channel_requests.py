@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mirguard.channel.chain import Chain, apply
 from mirguard.clip import Clip
-from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.lanes import Job, Request
 
 if TYPE_CHECKING:
     from mirguard.experiment import Outcome
+    from mirguard.experiment.survival import Survived
     from mirguard.models.decision import Decision
 
 
@@ -45,18 +45,8 @@ class PassThrough(Request):
 
 
 @dataclass(frozen=True)
-class Survived:
-    """Of `draws` draws of the channel so far, in how many the model was `fooled`, and in how many it heard the original as what
-    it is (`kept`)."""
-
-    draws: int = 0
-    fooled: int = 0
-    kept: int = 0
-
-
-@dataclass(frozen=True)
 class Survive(Request):
-    """How often a result still fools the model behind the channel -> Survived; progress is the same, one draw after another."""
+    """How often a result still fools the model behind the channel -> Survived; progress is the share that is done."""
 
     key: int
     clip: Clip = field(repr=False)
@@ -65,17 +55,18 @@ class Survive(Request):
     chain: Chain
     draws: int
 
-    def perform(self, job: Job) -> Any:
-        found, outcome, clean = Survived(), self.outcome, self.outcome.clean.label
-        for draw in range(self.draws):
-            labels = {}
-            for side, clip in ((ORIGINAL, self.clip), (ADVERSARIAL, outcome.clip)):
-                labels[side] = job.workshop.classify(self.model, through(self.chain, clip, draw), job).label
-            said = labels[ADVERSARIAL]
-            fooled = said == outcome.target if outcome.target is not None else said != clean
-            found = Survived(draw + 1, found.fooled + fooled, found.kept + (labels[ORIGINAL] == clean))
-            job.progress(found)
-        return found
+    def perform(self, job: Job) -> Survived:
+        from mirguard.experiment import survival
+
+        found = survival.survival(
+            job.workshop.model(self.model),
+            [survival.Pair.of(self.clip, self.outcome)],
+            [survival.through(self.chain)],
+            self.draws,
+            progress=lambda _words, share: job.progress(share),
+            rest=job.rest,
+        )
+        return found.rows[0]
 
 
 def through(chain: Chain, clip: Clip, draw: int) -> Clip:

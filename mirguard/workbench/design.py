@@ -77,11 +77,24 @@ class Design:
         declared = next((p for p in self.declaration.parameters if p.name == "queries"), None)
         return None if declared is None else int(self.values.get("queries", declared.default))
 
-    def options(self) -> dict[str, Any]:
-        """What an experiment is planned with, attack and surrogates aside."""
+    @property
+    def norm(self) -> str | None:
+        """How the attack measures the size of the perturbation."""
+        declared = next((p.default for p in self.declaration.parameters if p.name == "norm"), self.declaration.norm)
+        return self.own_values().get("norm", declared)
+
+    @property
+    def has_snr(self) -> bool:
+        """Whether an SNR bounds the size as the attack measures it: the mean of |δ| (L1) says nothing of the energy."""
+        return self.norm != "l1"
+
+    def options(self, level: float) -> dict[str, Any]:
+        """What an experiment on a clip of that RMS is planned with, attack and surrogates aside."""
         options = {"target": self.aim, "seed": self.seed, "subtype": self.subtype, "restriction": self.restriction}
-        if not self.unlimited:
+        if not self.unlimited and self.has_snr:
             options[self.held] = self.level
+        elif not self.unlimited:
+            options["epsilon"] = self.epsilon(level)
         if self.chain and self.robust:
             options |= {"channel": self.chain, "draws": self.draws}
         return options | self.own_values()

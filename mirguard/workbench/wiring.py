@@ -243,6 +243,7 @@ def _channel(window: Window) -> None:
 
 
 def _restrict(window: Window, area: Area | None) -> None:
+    transmitting.counting.connect(panel.show_counting)
     """A finished drag, None for one that went nowhere: either way the panes show again what holds."""
     document = window.document
     if area is not None:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirguard.clip import Clip
+from mirguard.clip import Clip, rms
 from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.model_names import free_name
@@ -226,7 +226,9 @@ class Workshop:
 
         design, model = request.design, self.model(request.model)
         surrogates = tuple(self.model(name) for name in design.surrogates)
-        experiment = plan(request.clip, model, design.attack, surrogates=surrogates, **design.options())
+        experiment = plan(
+            request.clip, model, design.attack, surrogates=surrogates, **design.options(rms(request.clip.samples))
+        )
         try:
             detector = self.detector(model)
             detector.threshold(request.fpr)

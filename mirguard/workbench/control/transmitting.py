@@ -17,7 +17,8 @@ class Transmitting(QObject):
     """While `on`, the player has the sounds of the clip as they come out of one draw of the channel."""
 
     passed = Signal(object)  # Passed, None while nothing has come through
-    counted = Signal(object, bool)  # Survived or None, whether more draws are coming
+    counting = Signal(object)  # the share that is done, None when nothing is being counted
+    counted = Signal(object)  # Survived, None where there is no count of what is on screen
     switched = Signal(bool)
 
     def __init__(self, bench: Bench, listening: Listening, parent: QObject | None = None) -> None:
@@ -30,13 +31,7 @@ class Transmitting(QObject):
         self._timer = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._timer.timeout.connect(self._ask)
         bench.on(PassThrough, self._came, failed=self._failed)
-        bench.on(
-            Survive,
-            lambda answer: self._survived(answer, False),
-            lambda answer: self._survived(answer, True),
-            self._uncounted,
-            self._uncounted,
-        )
+        bench.on(Survive, self._survived, lambda answer: self.counting.emit(answer.value), self._gave_up, self._gave_up)
         for topic in ("current", "outcome", "run", "moment", "design", "model"):
             bench.document.watch(topic, self._changed)
 
@@ -74,7 +69,8 @@ class Transmitting(QObject):
             self._bench.engine.ask(
                 Survive(entry.key, entry.clip, entry.outcome, document.model.name, document.design.chain, draws)
             )
-            self.counted.emit(None, True)
+            self.counted.emit(None)
+            self.counting.emit(0.0)
 
     def cancel(self) -> bool:
         """Stop counting; True if there was anything to stop."""
@@ -105,7 +101,8 @@ class Transmitting(QObject):
         if self._measured and self._what_counts() != self._measured:
             self._measured = ()
             self._bench.engine.forget("Survive")
-            self.counted.emit(None, False)
+            self.counting.emit(None)
+            self.counted.emit(None)
         if not self.on:
             return
         if self._obstacle():
@@ -144,11 +141,12 @@ class Transmitting(QObject):
         self._listening.hear_instead({})
         self.passed.emit(None)
 
-    def _survived(self, answer: Answer, more: bool) -> None:
-        self.counted.emit(answer.value, more)
+    def _survived(self, answer: Answer) -> None:
+        self.counting.emit(None)
+        self.counted.emit(answer.value)
 
-    def _uncounted(self, answer: Answer) -> None:
+    def _gave_up(self, answer: Answer) -> None:
         self._measured = ()
-        self.counted.emit(None, False)
+        self.counting.emit(None)
         if answer.state == "failed":
             self._bench.say_failure(answer)

@@ -61,7 +61,7 @@ class BudgetBox(QWidget):
         """The design's budget on a clip of that RMS; None while there is no clip, 0 for a silent one."""
         silent = level == 0.0
         self._level = level or 0.0
-        self.snr.setEnabled(not silent)
+        self.snr.setEnabled(not silent and design.has_snr)
         with QSignalBlocker(self):
             self._follow(design.held, design.level)
         self.limit.setVisible(design.seeks_smallest)
@@ -70,6 +70,8 @@ class BudgetBox(QWidget):
             slider.setHidden(design.unlimited)
         if design.unlimited:
             self.note.setText("")
+        elif not design.has_snr:
+            self.note.setText("An SNR says nothing of the mean of |δ|: the amplitude counts.")
         elif level is None:
             self.note.setText("The two are linked once a clip is loaded.")
         elif silent:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from mirguard.channel.chain import Chain, Link
 from mirguard.channel.effect import Effect, find_effect, list_effects
 from mirguard.words import counted
-from mirguard.workbench.channel_requests import Passed, Survived
+from mirguard.workbench.channel_requests import Passed
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.panels.parameter_form import ParameterForm
@@ -25,6 +27,9 @@ from mirguard.workbench.panels.parts import (
 )
 from mirguard.workbench.views.formats import format_percent
 from mirguard.workbench.views.level_slider import LevelSlider
+
+if TYPE_CHECKING:
+    from mirguard.experiment.survival import Survived
 
 NOTHING = "Sound goes straight from the file to the model. Add what lies between them: a room, noise, an MP3 encoder …"
 ROBUST_HELP = (
@@ -116,7 +121,7 @@ class ChannelPanel(QWidget):
         self.anew.clicked.connect(self.draw_wanted)
         self.count.clicked.connect(lambda: self.count_wanted.emit(TRIALS))
         self.show_passed(None)
-        self.show_survived(None, False)
+        self.show_survived(None)
 
     def sizeHint(self) -> QSize:
         return QSize(340, 640)
@@ -173,17 +178,25 @@ class ChannelPanel(QWidget):
                 line.setText(f"{side.capitalize()}: {decision.label} {format_percent(decision.confidence)}")
                 set_role(line, side)
 
-    def show_survived(self, survived: Survived | None, more: bool) -> None:
-        self.count.setEnabled(not more)
+    def show_counting(self, share: float | None) -> None:
+        """How far a count is; None when there is none."""
+        self.count.setEnabled(share is None)
+        self._say_survived("" if share is None else f"Counting … {format_percent(share)}")
+
+    def show_survived(self, survived: Survived | None) -> None:
         if survived is None:
-            self.survived.setText("Counting …" if more else "")
-        else:
-            draws = counted(survived.draws, "draw")
-            self.survived.setText(
-                f"Fools the model in {survived.fooled} of {draws} ({format_percent(survived.fooled / survived.draws)}). "
-                f"The original keeps its label in {survived.kept}."
-            )
-        self.survived.setVisible(bool(self.survived.text()))
+            self._say_survived("")
+            return
+        rate = survived.destruction
+        undone = "" if rate is None else f" Destruction rate {format_percent(rate)}."
+        self._say_survived(
+            f"Fools the model in {survived.fooled} of {counted(survived.draws, 'draw')}; the original keeps its label in "
+            f"{survived.original_right}.{undone}"
+        )
+
+    def _say_survived(self, words: str) -> None:
+        self.survived.setText(words)
+        self.survived.setVisible(bool(words))
 
 
 class EffectCard(QFrame):

@@ -99,7 +99,6 @@ class DesignerPanel(QWidget):
             row.addWidget(text)
             row.addWidget(menu, 1)
             if menu is self.model:
-                row.setSpacing(6)
                 row.addWidget(self.card_button)
             settings.addLayout(row)
             if note is not None:

@@ -26,8 +26,7 @@ class SeenThrough(QPushButton):
         self._list = _LastingMenu(self)
         self._list.setToolTipsVisible(True)
         self.setMenu(self._list)
-        self.setProperty("menu", True)
-        self.setStyleSheet("QPushButton { text-align: left; padding-left: 8px; }")
+        self.setProperty("field", True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         keyboard_only(named(self, "Seen through", HELP))
 
