@@ -385,7 +385,7 @@ def test_names_are_listed_and_unknown_ones_answered_with_them(tmp_path, monkeypa
     (tmp_path / "universal" / "broken.safetensors").write_bytes(b"no")
     assert {one.name for one in list_universals()} == {*shipped, "mine"}
     assert load_universal("mine").name == "mine"
-    with pytest.raises(UsageError, match=f"there are .*mine.*{shipped[0]}"):
+    with pytest.raises(UsageError, match=f"there are {shipped[0]}.*mine"):
         load_universal("yours")
     for name in ("../up", "", shipped[0]):
         with pytest.raises(UsageError):

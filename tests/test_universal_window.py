@@ -58,6 +58,12 @@ def test_a_perturbation_is_made_kept_and_chosen_in_the_designer(bench, folder, t
     assert design.design.own_values()["perturbation"] == "mine"
     assert "held-out" in dialog.state.text() and dialog.close_button.text() == "Close"
     assert any("windows" in sentence for sentence in shown) and shown[-1] == ""
+    row = bench.window.designer.parameters.rows["perturbation"]
+    assert row.menu.currentText() == "mine" and row.menu.findData("toy-any-other") >= 0
+    row.menu.setCurrentIndex(row.menu.findData("toy-any-other"))
+    row.menu.activated.emit(row.menu.currentIndex())
+    assert bench.document.design.own_values()["perturbation"] == "toy-any-other"
+    row.say("mine")
     entry = bench.load(folder / "0.wav")
     bench.run()
     assert entry.outcome.experiment.values["perturbation"] == "mine"

@@ -158,6 +158,11 @@ def list_universals() -> tuple[Universal, ...]:
     return tuple(found)
 
 
+def universal_names() -> tuple[str, ...]:
+    """What can be asked for by name, the shipped ones first; no file is opened."""
+    return tuple(_files())
+
+
 def own_path(name: str) -> Path:
     """Where the user's perturbation of that name is kept; UsageError for what is no name."""
     if not re.fullmatch(r"[\w][\w .+-]{0,63}", name):
@@ -175,8 +180,9 @@ def _shipped() -> dict[str, Path]:
 
 
 def _files() -> dict[str, Path]:
-    """Name -> file."""
-    return {**_in(data_folder() / FOLDER), **_shipped()}
+    """Name -> file, the shipped ones first; none of the user's takes the place of one of these."""
+    shipped = _shipped()
+    return {**shipped, **_in(data_folder() / FOLDER), **shipped}
 
 
 def _in(folder: Path) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mirguard.attacks.universal_file import universal_names
 from mirguard.parameters import Parameter
 from mirguard.workbench.panels.parts import (
     check,
@@ -34,7 +36,7 @@ from mirguard.workbench.views.level_slider import LevelSlider
 # What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
-FILES = ("file", "path", "source", "perturbation")  # names of parameters that are a file's
+FILES = ("file", "path", "source")  # names of parameters that are a file's
 WORDS = {"l1": "L1 (mean |δ|)", "l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
 
 
@@ -264,12 +266,46 @@ class FileRow(TextRow):
             self.say(path)
 
 
+class PerturbationRow(Row):
+    """One of the universal perturbations that are kept, or a file."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.menu: QComboBox = combo(parameter.title, parameter.help)
+        self.caption = label(parameter.title)
+        self.caption.setToolTip(parameter.help)
+        self.caption.setBuddy(self.menu)
+        self.caption.setMinimumWidth(label_width(self))
+        self.choose = tool_button("open", f"Choose {parameter.title.lower()}", "Choose a file")
+        self.choose.clicked.connect(self._choose)
+        self.line.setSpacing(10)
+        self.line.addWidget(self.caption)
+        self.line.addWidget(self.menu, 1)
+        self.line.addWidget(self.choose)
+        self.menu.activated.connect(lambda: self.say(self.menu.currentData()))
+
+    def show_value(self, value: str, given: bool) -> None:
+        names = universal_names()
+        with QSignalBlocker(self.menu):
+            self.menu.clear()
+            for name in dict.fromkeys((*names, value)):
+                self.menu.addItem(name if name in names else Path(name).name, name)
+            self.menu.setCurrentIndex(self.menu.findData(value))
+
+    def _choose(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, self.parameter.title, "", "Universal perturbations (*.safetensors)")
+        if path:
+            self.say(path)
+
+
 def make_row(parameter: Parameter, value: Any) -> Row:
     """The row that suits a declaration."""
     if parameter.choices:
         return ChoiceRow(parameter)
     if parameter.kind is bool:
         return SwitchRow(parameter)
+    if parameter.name == "perturbation":
+        return PerturbationRow(parameter)
     if parameter.kind is str and parameter.name in FILES:
         return FileRow(parameter)
     if parameter.kind is str:
