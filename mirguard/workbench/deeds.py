@@ -72,6 +72,7 @@ class Deeds:
             "hear-perturbation": lambda: listening.select_number(2),
             "listening-test": self.listening_test,
             "ear-budget": self.ear_budget,
+            "transfer": self.transfer,
             "zoom-in": lambda: stack.zoom(2.0),
             "zoom-out": lambda: stack.zoom(0.5),
             "fit": stack.fit,
@@ -106,13 +107,17 @@ class Deeds:
             self._window.document.remove(key)
 
     def cancel(self) -> None:
-        """Esc: whatever takes long stops; with nothing to stop, messages go."""
+        """Esc: whatever takes long stops; with nothing to stop, the mouse draws no longer, and messages go."""
         window = self._window
-        stops = (window.transmitting, window.generalising, window.adding)
+        stops = (window.transmitting, window.generalising, window.probing, window.carrying, window.adding)
         for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):
             if work():
                 return
-        if not window.learning.cancel() and not window.browsing.cancel():
+        if window.learning.cancel() or window.browsing.cancel():
+            return
+        if window.actions_by_name["restrict"].isChecked():
+            self.restrict(False)
+        else:
             window.messages.clear()
 
     # --- models ---
@@ -179,6 +184,7 @@ class Deeds:
         window = self._window
         if on:
             window.docks["spectrograms"].raise_()
+            window.designer.show_where()
         window.spectrograms.show_drawing(on)
         window.designer.restriction.show_drawing(on)
         window.actions_by_name["restrict"].setChecked(on)
@@ -233,6 +239,23 @@ class Deeds:
         generalising.made.connect(dialog.show_made)
         generalising.failed.connect(dialog.show_trouble)
         self.show(dialog)
+
+    def transfer(self) -> None:
+        """Bring the transfer matrix to the front."""
+        self._window.docks["transfer"].show()
+        self._window.docks["transfer"].raise_()
+
+    def export_transfer(self) -> None:
+        window = self._window
+        path, _ = QFileDialog.getSaveFileName(
+            window,
+            "Export the transfer matrix",
+            str(Path(window.settings.folder("export")) / "transfer.csv"),
+            "CSV (*.csv)",
+        )
+        if path:
+            window.settings.set_folder("export", Path(path).parent)
+            window.carrying.export(Path(path))
 
     def loop(self, on: bool) -> None:
         listening, stack = self._window.listening, self._window.spectrograms.stack

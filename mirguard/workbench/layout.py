@@ -35,6 +35,7 @@ PLACES = (
     Place("browser", "Dataset"),
     Place("trace", "Trace"),
     Place("response", "Response"),
+    Place("transfer", "Transfer"),
 )
 
 
@@ -72,6 +73,7 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
     else:
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
     window.tabifyDockWidget(docks["spectrograms"], docks["browser"])
+    window.tabifyDockWidget(docks["browser"], docks["transfer"])
     window.tabifyDockWidget(docks["designer"], docks["channel"])
     window.tabifyDockWidget(docks["channel"], docks["trace"])
     window.tabifyDockWidget(docks["trace"], docks["response"])

@@ -17,6 +17,7 @@ from mirguard.workbench.bench import Bench
 from mirguard.workbench.control.adding import Adding, models_among
 from mirguard.workbench.control.attacking import Attacking
 from mirguard.workbench.control.browsing import Browsing
+from mirguard.workbench.control.carrying import Carrying
 from mirguard.workbench.control.comparing import Comparing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
@@ -44,6 +45,7 @@ from mirguard.workbench.panels.playback import PlaybackPanel
 from mirguard.workbench.panels.response import ResponsePanel
 from mirguard.workbench.panels.spectrograms import SpectrogramsPanel
 from mirguard.workbench.panels.trace import TracePanel
+from mirguard.workbench.panels.transfer import TransferPanel
 from mirguard.workbench.settings import Settings
 from mirguard.workbench.theme import THEMES, app_icon, apply_theme, notifier
 from mirguard.workbench.wiring import wire
@@ -73,6 +75,7 @@ class Window(QMainWindow):
         self.weighing = Weighing(self.bench, self)
         self.probing = Probing(self.bench, self)
         self.comparing = Comparing(self.bench, self)
+        self.carrying = Carrying(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
@@ -89,6 +92,7 @@ class Window(QMainWindow):
         self.browser = BrowserPanel()
         self.trace = TracePanel()
         self.response = ResponsePanel()
+        self.transfer = TransferPanel()
         panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
         self.docks = layout.make_docks(self, panels)
         self.messages = Messages(self)

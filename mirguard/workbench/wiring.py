@@ -65,6 +65,11 @@ def _wishes(window: Window) -> None:
 
     window.trace.step_wanted.connect(window.stepping.to_look)
     window.trace.back_wanted.connect(window.stepping.back)
+    window.transfer.run_wanted.connect(window.carrying.run)
+    window.transfer.cancel_wanted.connect(window.carrying.cancel)
+    window.transfer.export_wanted.connect(window.deeds.export_transfer)
+    window.carrying.progressed.connect(window.transfer.show_progress)
+    window.carrying.counted.connect(window.transfer.show_matrix)
     response, probing = window.response, window.probing
     response.looked_at.connect(probing.show)
     response.reach_chosen.connect(probing.set_reach)
@@ -194,8 +199,11 @@ def _shown(window: Window) -> dict[str, tuple]:
         "clips": (*with_document(clips), frame),
         "current": (*with_document(clips, labels, design, readings, run, trace, result), frame),
         "labels": with_document(clips, labels),
-        "models": (*with_document(models), window.deeds.show_models),
-        "model": (*with_document(models, design, clips, labels, readings, run, trace), frame),
+        "models": (*with_document(models, window.transfer.show_models), window.deeds.show_models),
+        "model": (
+            *with_document(models, design, clips, labels, readings, run, trace, window.transfer.show_models),
+            frame,
+        ),
         "design": (lambda: _show_area(window), *with_document(design, run, labels, readings), frame),
         "run": (*with_document(run, labels, readings, trace), frame),
         "live": with_document(progress, labels, trace),
@@ -238,12 +246,12 @@ def _channel(window: Window) -> None:
     panel.count_wanted.connect(transmitting.measure)
     transmitting.switched.connect(panel.show_hearing)
     transmitting.passed.connect(panel.show_passed)
+    transmitting.counting.connect(panel.show_counting)
     transmitting.counted.connect(panel.show_survived)
     document.watch("design", lambda: panel.show_design(document))
 
 
 def _restrict(window: Window, area: Area | None) -> None:
-    transmitting.counting.connect(panel.show_counting)
     """A finished drag, None for one that went nowhere: either way the panes show again what holds."""
     document = window.document
     if area is not None:

@@ -1,0 +1,192 @@
+"""Does what fools one model fool the others? An attack made on each model, played to all of them, beside white noise."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mirguard.datasets.synthesis import LABELS as TOY_LABELS
+from mirguard.workbench.document import Document
+from mirguard.workbench.panels.parts import Elided, combo, keyboard_only, label, named, push_button, set_role, silently
+from mirguard.workbench.views.overlay import EmptyState
+from mirguard.workbench.views.transfer_table import TransferTable
+
+EMPTY = "Choose two models or more and press Run: which of them does an attack made on one also fool?"
+
+
+class TransferPanel(QWidget):
+    """Shows the last matrix; asks for another one, for a running one to stop, and for the table as CSV."""
+
+    run_wanted = Signal(dict)  # attack, goal, snr_db, sounds, toy, ensembles, models
+    cancel_wanted = Signal()
+    export_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.attack = combo("Attack", "The attack whose results are carried over", 18)
+        self.goal = combo(
+            "Goal", "Untargeted: any other label. Targeted: that very label, drawn by chance for each clip", 10
+        )
+        for words, name in (("Untargeted", "untargeted"), ("Targeted", "targeted")):
+            self.goal.addItem(words, name)
+        self.snr = QDoubleSpinBox()
+        self.snr.setRange(0, 100)
+        self.snr.setDecimals(0)
+        self.snr.setValue(30)
+        self.snr.setSuffix(" dB")
+        named(self.snr, "SNR", "All results, and the noise, have this SNR")
+        self.sounds = QSpinBox()
+        self.sounds.setRange(4, 2000)
+        self.sounds.setValue(40)
+        named(self.sounds, "Number of sounds", "At most so many windows are attacked")
+        self.source = combo("Sounds", "What is attacked", 10)
+        for words, toy, about in (
+            ("toy sounds", True, "Fresh synthetic sounds, which no model has learned from"),
+            (
+                "open clips",
+                False,
+                "Windows of the clips in the list; what the model in use hears in them counts as right",
+            ),
+        ):
+            self.source.addItem(words, toy)
+            self.source.setItemData(self.source.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
+        self.ensembles = QCheckBox("Ensembles too")
+        named(self.ensembles, "Ensembles too", "For each model, an attack on all the others together (Liu et al. 2017)")
+        keyboard_only(self.ensembles)
+        for field in (self.snr, self.sounds):
+            field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.run_button = push_button("Run", "run", "Attack all clips on every model", primary=True)
+        self.export_button = push_button("CSV …", "export", "Write the matrix to a file, with counts and intervals")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        named(self.progress, "Progress of the transfer matrix")
+        stays = self.progress.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(stays)
+        self.progress.hide()
+        self.state = Elided()
+        set_role(self.state, "muted")
+        named(self.state, "State of the transfer matrix")
+        self.table = TransferTable()
+        self.empty = EmptyState(self.table, "matrix")
+        self.empty.set_text(EMPTY)
+        self.legend = label("Bold: carried over. Framed: the model was attacked itself.", "muted")
+        self._models = QWidget()
+        self._grid = QGridLayout(self._models)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(14)
+        self.boxes: dict[str, QCheckBox] = {}
+
+        top = QHBoxLayout()
+        top.setSpacing(6)
+        for part in (self.attack, self.goal, self.snr, label("on"), self.sounds, self.source):
+            top.addWidget(part)
+        top.addStretch(1)
+        top.addWidget(self.run_button)
+        foot = QHBoxLayout()
+        foot.addWidget(self.legend)
+        foot.addWidget(self.state, 1)
+        foot.addWidget(self.export_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 8)
+        layout.setSpacing(8)
+        layout.addLayout(top)
+        choice = QHBoxLayout()
+        choice.addWidget(self._models)
+        choice.addStretch(1)
+        layout.addLayout(choice)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(foot)
+        self.run_button.clicked.connect(self._press)
+        self.export_button.clicked.connect(self.export_wanted)
+        self._running, self._titles, self._matrix = False, {}, None
+        self.show_matrix(None)
+
+    def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)
+        self.empty.setGeometry(self.table.rect())
+
+    def show_models(self, document: Document) -> None:
+        """The models that share the labels of the one in use, and the attacks there are."""
+        if self.attack.count() != len(document.attacks):
+            silently(self.attack, self.attack.clear)
+            for attack in document.attacks:
+                self.attack.addItem(attack.title, attack.name)
+            silently(self.attack, self.attack.setCurrentIndex, max(0, self.attack.findData("pgd")))
+        chosen = document.model
+        infos = [] if chosen is None else [info for info in document.models if info.name == chosen.name]
+        infos += [
+            one for one in document.stand_ins if (one.sample_rate, one.window) == (chosen.sample_rate, chosen.window)
+        ]
+        names = [info.name for info in infos]
+        self._titles = {info.name: info.title or info.name for info in document.models}
+        toy = chosen is None or set(chosen.labels) <= set(TOY_LABELS)
+        self.source.model().item(0).setEnabled(toy)
+        if not toy:
+            self.source.setCurrentIndex(1)
+        if names == list(self.boxes):
+            return
+        for box in self.boxes.values():
+            self._grid.removeWidget(box)
+            box.deleteLater()
+        self.boxes = {}
+        for place, info in enumerate(infos):
+            box = QCheckBox(self._titles[info.name])
+            keyboard_only(named(box, self._titles[info.name], info.note))
+            box.setChecked(info.state == "ready" and place < 5)
+            box.toggled.connect(self._enable)
+            self.boxes[info.name] = box
+            self._grid.addWidget(box, place // 3, place % 3)
+        self._grid.addWidget(self.ensembles, (len(infos) + 2) // 3, 0)
+        self._enable()
+
+    def show_progress(self, words: str, fraction: float | None) -> None:
+        """How far it is; no words when it is over."""
+        self._running = bool(words)
+        self.state.setText(words)
+        self.progress.setVisible(self._running)
+        self.progress.setValue(round(1000 * (fraction or 0.0)))
+        self.run_button.setText("Cancel" if self._running else "Run")
+        self._enable()
+
+    def show_matrix(self, matrix) -> None:
+        """This one, or the empty state."""
+        self._matrix = matrix
+        self.table.show_matrix(matrix, self._titles)
+        self.empty.setVisible(matrix is None)
+        self.legend.setVisible(matrix is not None)
+        self.export_button.setEnabled(matrix is not None)
+
+    def _enable(self) -> None:
+        wanted = sum(box.isChecked() for box in self.boxes.values())
+        self.run_button.setEnabled(self._running or wanted >= 2)
+        if not self._running:
+            self.state.setText("" if wanted >= 2 else "Choose two models or more" if self.boxes else "No models yet")
+
+    def _press(self) -> None:
+        if self._running:
+            self.cancel_wanted.emit()
+            return
+        self.run_wanted.emit(
+            {
+                "attack": self.attack.currentData(),
+                "goal": self.goal.currentData(),
+                "snr_db": self.snr.value(),
+                "sounds": self.sounds.value(),
+                "toy": self.source.currentData(),
+                "ensembles": self.ensembles.isChecked(),
+                "models": tuple(name for name, box in self.boxes.items() if box.isChecked()),
+            }
+        )
