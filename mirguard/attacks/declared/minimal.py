@@ -11,7 +11,7 @@ SEARCHES = Parameter(
     "searches",
     "Values of c, the weight of fooling against being small, that are tried.",
     int,
-    5,
+    3,
     minimum=1,
     maximum=50,
     scale="log",
@@ -58,7 +58,7 @@ CW_L2 = Attack(
     (
         LIMIT,
         SEARCHES,
-        replace(STEPS, default=20, help="Steps for each c.", label="Steps a search"),
+        replace(STEPS, default=80, help="Steps for each c.", label="Steps a search"),
         FIRST_STEP,
         CONFIDENCE,
     ),
