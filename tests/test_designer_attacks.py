@@ -208,19 +208,19 @@ def test_the_target_menu_says_what_the_attack_does_with_a_target(panel, document
 
 def test_stand_ins_are_ticked_in_a_menu_and_change_what_is_known(panel, document):
     panel.surrogates_chosen.connect(lambda names: document.change_design(surrogates=names))
-    entries = {action.text(): action for action in panel.seen_through.menu().actions()}
+    entries = {action.text(): action for action in panel.seen_through.menu.actions()}
     assert entries[ITSELF].isChecked() and panel.knowledge.text() == "Perfect knowledge"
     assert not entries["Blind"].isEnabled()  # pgd follows the gradient
     entries["Twin"].trigger()
     assert document.design.surrogates == ("twin",)
-    assert panel.seen_through.text() == "Twin" and panel.knowledge.text() == "Zero knowledge"
+    assert panel.seen_through.currentText() == "Twin" and panel.knowledge.text() == "Zero knowledge"
     assert not entries[ITSELF].isChecked()
     document.change_design(attack="asking")
-    entries = {action.text(): action for action in panel.seen_through.menu().actions()}
+    entries = {action.text(): action for action in panel.seen_through.menu.actions()}
     entries["Blind"].trigger()
-    assert document.design.surrogates == ("twin", "blind") and panel.seen_through.text() == "2 models"
-    {action.text(): action for action in panel.seen_through.menu().actions()}[ITSELF].trigger()
-    assert document.design.surrogates == () and panel.seen_through.text() == ITSELF
+    assert document.design.surrogates == ("twin", "blind") and panel.seen_through.currentText() == "2 models"
+    {action.text(): action for action in panel.seen_through.menu.actions()}[ITSELF].trigger()
+    assert document.design.surrogates == () and panel.seen_through.currentText() == ITSELF
 
 
 # --- the whole way ---

@@ -229,3 +229,6 @@ def test_button_key_and_menu_agree_on_whether_the_mouse_draws(bench):
     assert not window.actions_by_name["restrict"].isChecked()
     assert not any(button.isChecked() for button in buttons)
     assert "zoom" in window.spectrograms.readout.text()
+    window.actions_by_name["restrict"].trigger()
+    window.actions_by_name["cancel"].trigger()
+    assert not any(button.isChecked() for button in buttons)

@@ -259,6 +259,11 @@ class DesignerPanel(QWidget):
         self.target.lineEdit().setText(self.target.itemText(place))
         self.target.lineEdit().setCursorPosition(0)
 
+    def show_where(self) -> None:
+        """Unfold where the perturbation may be, and bring it into view."""
+        self.where.head.setChecked(True)
+        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.where))
+
     def show_run(self, document: Document) -> None:
         """Settings stay free while an attack runs: a change counts for the next run."""
         self.run_row.show_run(document)

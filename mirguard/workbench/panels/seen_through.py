@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QMenu, QSizePolicy, QWidget
 
 from mirguard.words import counted
 from mirguard.workbench.document import Document
@@ -14,8 +14,9 @@ ITSELF = "The model itself"
 HELP = "The models that the attack sees: the model itself, or others with its labels that stand in for it"
 
 
-class SeenThrough(QPushButton):
-    """`chosen` carries the names of the models that stand in, none for the model itself."""
+class SeenThrough(QComboBox):
+    """Looks like the menus around it and opens one in which several entries can be ticked. `chosen` carries the names of the
+    models that stand in, none for the model itself."""
 
     chosen = Signal(tuple)
 
@@ -23,12 +24,15 @@ class SeenThrough(QPushButton):
         super().__init__(parent)
         self._names: tuple[str, ...] = ()
         self._known: list | None = None
-        self._list = _LastingMenu(self)
-        self._list.setToolTipsVisible(True)
-        self.setMenu(self._list)
-        self.setProperty("field", True)
+        self.menu = _LastingMenu(self)
+        self.menu.setToolTipsVisible(True)
+        self.addItem(ITSELF)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         keyboard_only(named(self, "Seen through", HELP))
+
+    def showPopup(self) -> None:
+        self.menu.setMinimumWidth(self.width())
+        self.menu.popup(self.mapToGlobal(self.rect().bottomLeft()))
 
     def show_models(self, document: Document) -> None:
         there, needed = document.stand_ins, document.design.declaration.gradients
@@ -37,28 +41,28 @@ class SeenThrough(QPushButton):
             self._known = (there, needed)
             self._fill(there, needed)
         self._names = names
-        for action in self._list.actions():
+        for action in self.menu.actions():
             name = action.data()
             if name is not None:
                 action.setChecked(name in names if name else not names)
         titles = [info.title or info.name for info in there if info.name in names]
-        self.setText(ITSELF if not names else titles[0] if len(titles) == 1 else counted(len(titles), "model"))
+        self.setItemText(0, ITSELF if not names else titles[0] if len(titles) == 1 else counted(len(titles), "model"))
         self.setToolTip("\n".join([HELP, *titles]))
 
     def _fill(self, models: list, gradients: bool) -> None:
-        self._list.clear()
+        self.menu.clear()
         self._add(ITSELF, "", "White box, or whatever the attack may ask of the model")
-        self._list.addSeparator()
+        self.menu.addSeparator()
         for info in models:
             action = self._add(info.title or info.name, info.name, info.how or info.note)
             if gradients and not info.gradients:
                 action.setEnabled(False)
                 action.setToolTip("It gives no gradients, and this attack needs them.")
         if not models:
-            self._list.addAction("No other model has the same labels").setEnabled(False)
+            self.menu.addAction("No other model has the same labels").setEnabled(False)
 
     def _add(self, text: str, name: str, help: str):
-        action = self._list.addAction(text)
+        action = self.menu.addAction(text)
         action.setCheckable(True)
         action.setData(name)
         action.setToolTip(help)

@@ -72,7 +72,6 @@ QPushButton:focus { border-color: $accent; outline: none; }
 QPushButton::menu-indicator { image: url("$chevron_down"); width: 10px; height: 10px;
                               subcontrol-origin: padding; subcontrol-position: right center; right: 7px; }
 QPushButton[menu="true"] { padding-right: 24px; }
-QPushButton[field="true"] { background: $base; text-align: left; padding: 4px 24px 4px 8px; }
 QPushButton:checked { background: $checked; border-color: $accent; }
 QPushButton:disabled { color: $disabled; background: $window; }
 QPushButton[primary="true"] { background: $accent; color: $accent_text; border-color: $accent; font-weight: 600; }
