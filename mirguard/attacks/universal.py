@@ -142,7 +142,7 @@ def _smallest(oracle: Oracle, steps: int, overshoot: float) -> torch.Tensor | No
             g = oracle.gradient((1.0 + overshoot) * delta, gap)
             if bool(ledger.hit):
                 return (1.0 + overshoot) * delta[0]
-            f = gap(ledger.logits, torch.arange(1)) + 1e-4
+            f = gap(ledger.logits, torch.zeros(1, dtype=torch.long, device=problem.device)) + 1e-4
             s = problem.steepest(g)
             slope = (g * s).sum(1)
             if not float(slope) > 0.0:  # a flat place: there is no direction
