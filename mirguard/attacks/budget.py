@@ -1,7 +1,8 @@
 """Budgets: ε as an amplitude of full scale and as an SNR, two faces of one number.
 
 For L2, ε is the RMS of δ; for L∞ the largest |δ|, whose RMS is then at most ε. Either way an ε of
-RMS(x)·10^(−D/20) keeps the result's SNR at D dB or more.
+RMS(x)·10^(−D/20) keeps the result's SNR at D dB or more. For L1 it is the mean of |δ|, which is at most the RMS
+and so bounds no SNR.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from mirguard.clip import step_of
 from mirguard.errors import UsageError
 from mirguard.parameters import Parameter
 
-L2, LINF = "l2", "linf"
+L1, L2, LINF = "l1", "l2", "linf"
 SNR = Parameter(
     "snr",
     "The budget as the signal-to-noise ratio that the result keeps at least.",
@@ -39,11 +40,12 @@ def epsilon_to_snr(epsilon: float, rms: float) -> float:
 def before_rounding(epsilon: float, norm: str, subtype: str, samples: int) -> float:
     """The ε to attack with so that the exported file of `samples` samples, rounded to `subtype`, still keeps within `epsilon`.
 
-    Rounding moves a sample by at most half a step (L∞). For L2 it adds an error q of power step²/12 and the product with δ,
-    whose mean over n samples has a standard deviation of 2·RMS(δ)·RMS(q)/√n: room is left for five of those.
+    Rounding moves a sample by at most half a step (L∞, and L1's mean). For L2 it adds an error q of power step²/12
+    and the product with δ, whose mean over n samples has a standard deviation of 2·RMS(δ)·RMS(q)/√n: room is left for five
+    of those.
     """
     step = step_of(subtype)
-    if norm == LINF:
+    if norm != L2:
         room = epsilon - step / 2
     else:
         q = step / math.sqrt(12.0)

@@ -1,5 +1,6 @@
 """Norms of a perturbation as amplitudes of full scale, and what attacks need of each: size, ball, steepest direction, noise.
 
+l1     mean|δ| = ‖δ‖₁/n        s(g) = sign(g) where |g| is in the largest hundredth, 0 elsewhere, over its mean
 l2     RMS(δ) = ‖δ‖₂/√n        s(g) = g/RMS(g)
 linf   max|δ|                  s(g) = sign(g)
 """
@@ -8,7 +9,46 @@ from __future__ import annotations
 
 import torch
 
-from mirguard.attacks.budget import L2, LINF
+from mirguard.attacks.budget import L1, L2, LINF
+
+
+class AbsoluteNorm:
+    """δ measured by the mean of |δ|: small ones are few samples, of any height."""
+
+    name = L1
+    TOP = 0.01  # of the samples take part in a step
+
+    def size(self, delta: torch.Tensor) -> torch.Tensor:
+        return delta.abs().mean(1)
+
+    def project_(self, delta: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
+        """Onto Σ|δ| ≤ nε: all samples shrink by the same θ, those below it vanish (Duchi et al. 2008, fig. 1)."""
+        rows = (self.size(delta) > epsilon).nonzero()[:, 0]
+        if not len(rows):
+            return delta
+        size = delta[rows].abs()
+        radius = (epsilon[rows] * delta.shape[1]).double()[:, None]
+        largest = size.double().sort(1, descending=True).values
+        count = torch.arange(1, delta.shape[1] + 1, device=delta.device)
+        thetas = (largest.cumsum(1) - radius) / count
+        last = (largest > thetas).sum(1, keepdim=True) - 1
+        theta = thetas.gather(1, last).clamp_min_(0.0).float()
+        delta[rows] = delta[rows].sign() * (size - theta).clamp_min_(0.0)
+        return delta
+
+    def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Steepest of all is a single sample; steps of many at once are SLIDE's (Tramèr & Boneh 2019, §3.1)."""
+        size = gradient.abs()
+        kept = max(1, round(self.TOP * gradient.shape[1]))
+        least = size.topk(kept, 1).values[:, -1:]
+        step = gradient.sign() * (size >= least)
+        return step / self.size(step).clamp_min(1e-12)[:, None]
+
+    def draw_(self, row: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Laplacian noise."""
+        sign = torch.empty_like(row).uniform_(-1.0, 1.0, generator=generator).sign_()
+        row.exponential_(generator=generator).mul_(sign)
+        return row.div_(row.abs().mean())
 
 
 class EuclideanNorm:
@@ -61,4 +101,4 @@ class MaximumNorm:
         return row.uniform_(-1.0, 1.0, generator=generator)
 
 
-NORMS = {norm.name: norm for norm in (EuclideanNorm(), MaximumNorm())}
+NORMS = {norm.name: norm for norm in (AbsoluteNorm(), EuclideanNorm(), MaximumNorm())}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mirguard.attacks.attack import EPSILON, Attack
-from mirguard.attacks.budget import L2, SNR, before_rounding, epsilon_to_snr, snr_to_epsilon
+from mirguard.attacks.budget import L1, L2, SNR, before_rounding, epsilon_to_snr, snr_to_epsilon
 from mirguard.attacks.catalogue import find_attack
 from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.channel.chain import Link
@@ -106,4 +106,9 @@ def resolve_values(
             )
     values = resolve(attack.parameters, {**given, "epsilon": epsilon}, rms=level)
     values.setdefault("norm", attack.norm or L2)
+    if snr is not None and values["norm"] == L1:
+        raise UsageError(
+            "A signal-to-noise ratio says nothing of the mean of |δ|, which may all lie in a few loud samples; set the size of an "
+            "L1 perturbation as an amplitude (--epsilon)."
+        )
     return values
