@@ -129,6 +129,11 @@ def test_stand_ins_let_a_model_without_gradients_be_attacked(document):
     assert "gives no gradients" in document.attack_trouble
     document.change_design(surrogates=("twin",))
     assert document.attack_trouble == ""
+    document.set_model(FACTS)
+    document.change_design(attack="asking", surrogates=("twin", "blind"))
+    assert document.attack_trouble == ""
+    document.change_design(attack="pgd")
+    assert "Blind gives no gradients" in document.attack_trouble
 
 
 def test_an_attack_that_needs_a_target_says_so_until_it_has_one_or_finds_its_own(document):
@@ -255,3 +260,20 @@ def test_an_attack_through_a_stand_in_inside_a_band_reaches_the_experiment(qtbot
         assert bench.sentences("error") == []
     finally:
         bench.close()
+
+
+def test_the_report_names_knowledge_stand_ins_restriction_and_channel(document):
+    from types import SimpleNamespace
+
+    from mirguard.workbench.report import _conditions
+
+    experiment = SimpleNamespace(
+        knowledge=ZERO, surrogates=(("twin", "0"),), restriction=Restriction(band=(100.0, 200.0)),
+        channel=(link("gain", low=-1.0, high=1.0),), draws=4,
+    )  # fmt: skip
+    assert _conditions(experiment) == [
+        ("Knowledge", "zero knowledge"),
+        ("Seen through", "twin"),
+        ("Only in", "100–200 Hz"),
+        ("Trained through", "gain:low=-1.0,high=1.0, 4 draws"),
+    ]

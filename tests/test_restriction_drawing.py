@@ -15,8 +15,9 @@ from workbench import Bench
 from mirguard.analysis.scales import scale
 from mirguard.attacks.restriction import FREE, Restriction
 from mirguard.clip import Clip, save_clip
-from mirguard.workbench.panels.restriction import RestrictionBox, words
+from mirguard.workbench.panels.restriction import RestrictionBox
 from mirguard.workbench.views.area import Area, area_between, drawn_area
+from mirguard.workbench.wording import where
 
 SECONDS, TOP = 4.0, 11_025.0
 SCALES = ("linear", "log", "mel")
@@ -110,13 +111,13 @@ def test_fields_and_boxes_make_the_restriction(box, qtbot):
     box.level.setValue(-20.0)
     box.masked.click()
     assert changes[-1] == Restriction((1.2, 3.45), (500.0, 4000.0), -20.0, True)
-    assert words(changes[-1]) == "1.20–3.45 s, 500–4000 Hz, above −20 dB, masked"
+    assert where(changes[-1]) == "1.20–3.45 s, 500–4000 Hz, above −20 dB, masked"
     box.begin.setValue(3.9)  # the end gives way
     begin, end = changes[-1].time
     assert begin == 3.9 and end > begin
     changes[-1].check(SECONDS, 22050)
     box.clear_button.click()
-    assert changes[-1] == FREE and not box.clear_button.isEnabled() and words(FREE) == "the whole sound"
+    assert changes[-1] == FREE and not box.clear_button.isEnabled() and where(FREE) == "the whole sound"
 
 
 # --- the panes ---
@@ -179,7 +180,7 @@ def test_a_rectangle_drawn_on_a_pane_is_the_restriction(bench, name):
         if other.spectrogram is not None:
             assert other._permitted.isVisible()
     assert window.designer.restriction.begin.value() == pytest.approx(found.time[0], abs=0.006)
-    assert window.designer.where.words.text() == words(found)
+    assert window.designer.where.words.text() == where(found)
 
 
 def test_keys_choose_the_direction_and_the_other_settings_stay(bench):

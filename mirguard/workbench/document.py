@@ -178,6 +178,9 @@ class Document:
         design = self.design
         if not design.surrogates and (trouble := unsuited(design.declaration, self.model)):
             return trouble
+        blind = [info for info in self.stand_ins if info.name in design.surrogates and not info.gradients]
+        if blind and design.declaration.gradients:
+            return f"{blind[0].title or blind[0].name} gives no gradients and {design.declaration.title} needs them: untick it."
         if self.model is not None and design.needs_target:
             return f"{design.declaration.title} needs a target: choose the label that is to come out."
         return ""

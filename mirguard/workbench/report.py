@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mirguard.analysis.measures import compare
 from mirguard.attacks.catalogue import find_attack
@@ -16,6 +17,10 @@ from mirguard.words import counted
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import PERTURBATION, Entry
 from mirguard.workbench.views.formats import MINUS
+from mirguard.workbench.wording import looks, where
+
+if TYPE_CHECKING:
+    from mirguard.experiment import Experiment
 
 MOST_SOUND_BYTES = 12_000_000  # a longer sound stays beside the page
 
@@ -138,21 +143,39 @@ def _made(document: Document, entry: Entry) -> str:
     """Everything that it takes to make the same again."""
     outcome, clip, model = entry.outcome, entry.clip, document.model
     made = outcome.to_json()
+    work = looks(outcome.gradients, outcome.forwards)
     channels = {1: "mono", 2: "stereo"}.get(clip.channels, f"{clip.channels} channels")
-    aim = f"to be heard as {outcome.experiment.target}" if outcome.experiment.target else "to be heard as anything else"
+    aim = f"to be heard as {outcome.target}" if outcome.target else "to be heard as anything else"
     rows = [
         ("Clip", f"{entry.name}, {clip.duration:.2f} s, {clip.sample_rate} Hz, {channels}"),
         ("Hash of the clip", made["clip_hash"]),
         ("Model", f"{model.title} ({model.name}), {model.sample_rate} Hz, windows of {model.window} samples"),
         ("Hash of the model", made["model_hash"]),
         ("Attack", f"{outcome.experiment.attack}, {aim}"),
+        *_conditions(outcome.experiment),
         ("Parameters", ", ".join(f"{name} {_value(value)}" for name, value in made["parameters"].items())),
         ("Seed", made["seed"]),
-        ("Work", f"{outcome.gradients} gradients in {outcome.seconds:.1f} s on {counted(made['threads'], 'thread')}"),
+        (
+            "Work",
+            f"{looks(outcome.gradients, outcome.forwards)} in {outcome.seconds:.1f} s on {counted(made['threads'], 'thread')}",
+        ),
         ("Format", made["exported"]["subtype"]),
         ("Program", f"MIRGuard {made['version']}"),
     ]
     return "<table>" + "".join(f"<tr><th>{name}<td class=hash>{_text(value)}" for name, value in rows) + "</table>"
+
+
+def _conditions(experiment: Experiment) -> list[tuple[str, str]]:
+    """What the attacker knew, and what the perturbation was held to."""
+    rows = [("Knowledge", experiment.knowledge)]
+    if experiment.surrogates:
+        rows.append(("Seen through", ", ".join(name for name, _hash in experiment.surrogates)))
+    if experiment.restriction:
+        rows.append(("Only in", where(experiment.restriction)))
+    if experiment.channel:
+        chain = " ".join(map(str, experiment.channel))
+        rows.append(("Trained through", f"{chain}, {counted(experiment.draws, 'draw')}"))
+    return rows
 
 
 def _sound(export) -> str:

@@ -19,6 +19,7 @@ MOUSE = (
     ("Shift + wheel, or drag", "Move through time"),
     ("Click", "Put the playhead there"),
     ("Shift + drag", "Choose a region and loop it"),
+    ("Drag after R", "Draw where the perturbation may be; with Shift times only, with Ctrl frequencies only"),
     ("Double-click a slider", "Back to its default"),
 )
 
@@ -28,12 +29,16 @@ GUIDE = """
 <li><b>Drop a song</b> on the window. The model listens and says what it hears.</li>
 <li><b>Design the attack</b>: which one, towards which label, and how large the perturbation may be. SNR and amplitude
 are two faces of one budget: move either.</li>
+<li><b>Hold it to a place</b>, if you like: R lets the mouse draw on a spectrogram in which times and frequencies the sound may be
+changed. Under Through other models stand in for one whose gradients nobody knows.</li>
 <li><b>Run</b> it. Spectrograms, labels, loss and the detector's reading follow while it works; Esc stops it and keeps
 the best so far.</li>
 <li><b>Listen</b>: X switches between original and adversarial at the same position; 3 plays the perturbation alone, made
 louder by the stated gain.</li>
 <li><b>Read the detector</b>: does the adversarial sound lie where clean music lies? For a model of your own, build a
 reference from a folder of clean music first.</li>
+<li><b>Send it through the air</b>: in the Channel panel rooms, noise or an MP3 encoder stand between file and model; hear what
+comes out, count how often it still fools the model, and attack through it.</li>
 <li><b>Export</b>. Every file is read again and classified; only that result counts.</li>
 </ol>
 <p><b>A classifier of your own</b>: Model ▸ New classifier from a folder trains one on sounds that you have labelled, says how

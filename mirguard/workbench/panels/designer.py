@@ -30,11 +30,12 @@ from mirguard.workbench.panels.parts import (
     silently,
     tool_button,
 )
-from mirguard.workbench.panels.restriction import RestrictionBox, words
+from mirguard.workbench.panels.restriction import RestrictionBox
 from mirguard.workbench.panels.run_row import RunRow
 from mirguard.workbench.panels.seen_through import SeenThrough
 from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.trace_plot import TracePlot
+from mirguard.workbench.wording import where
 
 ANY, NEEDED = "Any other label", "Choose a label …"
 GOAL_HELP = "The label to bring out: as set above, the least likely one, or one by chance."
@@ -242,7 +243,7 @@ class DesignerPanel(QWidget):
         clip = None if entry is None else entry.clip
         extent = (10.0, 22_050.0) if clip is None else (clip.duration, clip.sample_rate / 2)
         self.restriction.show_restriction(design.restriction, *extent)
-        self.where.say(words(design.restriction))
+        self.where.say(where(design.restriction))
 
     def _show_target(self, design: Design) -> None:
         declared = design.declaration

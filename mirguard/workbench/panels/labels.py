@@ -12,6 +12,7 @@ from mirguard.workbench.facts import Entry, Run
 from mirguard.workbench.panels.parts import Content, Scroll, label, set_role
 from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.label_bars import LabelBars
+from mirguard.workbench.wording import looks
 
 SHOWN = 50
 
@@ -41,7 +42,7 @@ class LabelsPanel(QWidget):
     def show_labels(self, document: Document) -> None:
         entry = document.current
         run = document.run if entry is not None and document.run and document.run.key == entry.key else None
-        target = document.design.target
+        target = document.design.aim
         if entry is None or entry.decision is None:
             self.bars.set_empty_text(_absent(document, entry))
             self.bars.set_readings(None)
@@ -71,15 +72,18 @@ class LabelsPanel(QWidget):
         if run.last is None:
             self._say("Attacking …", "", "")
             return
-        last = run.last
-        verdict = "Fooled, before export" if last.success else "Not fooled yet"
+        last, through = run.last, run.design.surrogates
+        if through:  # what is shown is what they hear, not what the model will
+            verdict = f"{' and '.join(through)}: {'fooled, not yet carried over' if last.success else 'not fooled yet'}"
+        else:
+            verdict = "Fooled, before export" if last.success else "Not fooled yet"
         self._say(
             verdict,
-            "good" if last.success else "",
+            "good" if last.success and not through else "",
             _figures(
                 f"margin {format_number(last.margin, 2)} logits",
                 f"SNR {decibels(last.snr_db)}",
-                counted(last.gradients, "gradient"),
+                looks(last.gradients, last.forwards),
             ),
         )
 
@@ -89,10 +93,12 @@ class LabelsPanel(QWidget):
         label_now = outcome.exported.decision.label
         if outcome.success:
             verdict, role = f"The exported sound is heard as {label_now}", "good"
+        elif outcome.reached and outcome.experiment.surrogates:
+            verdict, role = f"Does not carry over to the model: the file is heard as {label_now}", "danger"
         elif outcome.reached:
             verdict, role = f"Does not survive export: the file is heard as {label_now}", "warning"
         elif label_now != outcome.clean.label:
-            verdict, role = f"Heard as {label_now}, not as {outcome.experiment.target}", "danger"
+            verdict, role = f"Heard as {label_now}, not as {outcome.target}", "danger"
         else:
             verdict, role = "The model is not fooled", "danger"
         if outcome.status == "cancelled":
@@ -103,8 +109,9 @@ class LabelsPanel(QWidget):
             f"SNR {decibels(outcome.snr_db)}",
             f"L∞ {format_figures(outcome.linf)}",
             f"{outcome.windows_flipped} of {counted(windows, 'window')} flipped",
-            counted(outcome.gradients, "gradient"),
+            looks(outcome.gradients, outcome.forwards),
             f"{outcome.seconds:.1f} s",
+            outcome.experiment.knowledge,
             outcome.experiment.subtype.replace("PCM_", "") + (" bit" if "PCM" in outcome.experiment.subtype else ""),
         )
         self._say(verdict, role, figures, entry.baseline.sentence if entry.baseline else "")

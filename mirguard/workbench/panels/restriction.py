@@ -123,17 +123,3 @@ class RestrictionBox(QWidget):
         band = apart(*band, self._top, NARROWEST) if self.band.isChecked() else None
         above = self.level.value() if self.loud.isChecked() else None
         self.changed.emit(replace(self._restriction, time=time, band=band, above=above, masked=self.masked.isChecked()))
-
-
-def words(restriction: Restriction) -> str:
-    """What is restricted, in a line: "1.20–3.45 s, 500–4000 Hz"."""
-    said = []
-    if restriction.time is not None:
-        said.append(f"{restriction.time[0]:.2f}–{restriction.time[1]:.2f} s")
-    if restriction.band is not None:
-        said.append(f"{restriction.band[0]:.0f}–{restriction.band[1]:.0f} Hz")
-    if restriction.above is not None:
-        said.append(f"above {restriction.above:.0f} dB".replace("-", "\u2212"))
-    if restriction.masked:
-        said.append("masked")
-    return ", ".join(said) or "the whole sound"

@@ -10,6 +10,7 @@ from mirguard.workbench.actions import tip
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import Run
 from mirguard.workbench.panels.parts import Elided, check, named, push_button, set_role
+from mirguard.workbench.wording import looks
 
 
 class RunRow(QWidget):
@@ -92,9 +93,7 @@ def idle_words(document: Document) -> str:
         return "Settings changed: run again"
     ended = "Cancelled after" if entry.outcome.status == "cancelled" else "Done:"
     outcome = entry.outcome
-    asked = outcome.gradients == 0  # without a gradient the model was only asked
-    looks = counted(outcome.forwards, "query") if asked else counted(outcome.gradients, "gradient")
-    return f"{ended} {looks} in {outcome.seconds:.1f} s"
+    return f"{ended} {looks(outcome.gradients, outcome.forwards)} in {outcome.seconds:.1f} s"
 
 
 def words(run: Run) -> str:
