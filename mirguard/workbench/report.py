@@ -155,10 +155,7 @@ def _made(document: Document, entry: Entry) -> str:
         *_conditions(outcome.experiment),
         ("Parameters", ", ".join(f"{name} {_value(value)}" for name, value in made["parameters"].items())),
         ("Seed", made["seed"]),
-        (
-            "Work",
-            f"{looks(outcome.gradients, outcome.forwards)} in {outcome.seconds:.1f} s on {counted(made['threads'], 'thread')}",
-        ),
+        ("Work", f"{work} in {outcome.seconds:.1f} s on {counted(made['threads'], 'thread')}"),
         ("Format", made["exported"]["subtype"]),
         ("Program", f"MIRGuard {made['version']}"),
     ]
