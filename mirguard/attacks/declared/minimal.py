@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mirguard.attacks.attack import CONFIDENCE, LIMIT, STEPS, Attack
+from mirguard.attacks.attack import CONFIDENCE, LIMIT, NORM, STEPS, Attack
 from mirguard.parameters import Parameter
 
 SEARCHES = Parameter(
@@ -49,6 +49,37 @@ LBFGS = Attack(
     ),
     norm="l2",
 )
+DEEPFOOL = Attack(
+    "deepfool",
+    "DeepFool",
+    "Goes to the nearest boundary of the model as it looks from where it stands, again and again.",
+    "Moosavi-Dezfooli, Fawzi & Frossard 2016",
+    "mirguard.attacks.deepfool:deepfool",
+    (
+        LIMIT,
+        NORM,
+        replace(STEPS, default=50),
+        Parameter(
+            "candidates",
+            "How many of the likeliest other labels are looked at.",
+            int,
+            10,
+            minimum=1,
+            maximum=1000,
+            scale="log",
+            advanced=True,
+        ),
+        Parameter(
+            "overshoot",
+            "How far past the boundary each try goes, as a part of the way to it.",
+            default=0.02,
+            minimum=0.0,
+            maximum=1.0,
+            advanced=True,
+        ),
+        CONFIDENCE,
+    ),
+)
 CW_L2 = Attack(
     "cw-l2",
     "Carlini & Wagner L2",
@@ -88,3 +119,5 @@ CW_LINF = Attack(
     ),
     norm="linf",
 )
+
+MINIMAL = (LBFGS, DEEPFOOL, CW_L2, CW_LINF)
