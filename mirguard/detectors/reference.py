@@ -117,10 +117,10 @@ def hear(model: Classifier, clip: Clip, rest: Callable[[], None] | None = None):
     """The last hidden layer `(windows, d)` of a clip and the model's decision, in one pass."""
     track, features, logits = Track(clip, model), [], []
     layer = model.layers[-1]
-    with torch.inference_mode():
-        for first in range(0, track.windows, model.micro_batch):
-            if rest:
-                rest()
+    for first in range(0, track.windows, model.micro_batch):
+        if rest:
+            rest()  # outside of inference mode: whoever is served may need gradients
+        with torch.inference_mode():
             seen, z = model.features(track.piece(first, min(first + model.micro_batch, track.windows)), (layer,))
             features.append(seen[layer].float().cpu().numpy())
             logits.append(z.cpu())

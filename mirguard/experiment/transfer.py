@@ -218,9 +218,9 @@ def _numbers(model: Classifier, labels: Sequence[str]) -> torch.Tensor:
 
 def _heard(model: Classifier, x: torch.Tensor, rest: Rest | None) -> torch.Tensor:
     said = []
-    with torch.no_grad():
-        for part in x.split(model.micro_batch):
-            if rest is not None:
-                rest()
+    for part in x.split(model.micro_batch):
+        if rest is not None:
+            rest()  # with gradients on: whoever is served may need them
+        with torch.no_grad():
             said.append(model.logits(part.to(model.device)).argmax(1).cpu())
     return torch.cat(said)

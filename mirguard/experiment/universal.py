@@ -260,8 +260,8 @@ def _windows(
 def _labels(model: Classifier, x: torch.Tensor, rest: Callable[[], None]) -> torch.Tensor:
     """What the model itself says of each window `(m,)`."""
     said = []
-    with torch.no_grad():
-        for part in x.split(model.micro_batch):
-            rest()
+    for part in x.split(model.micro_batch):
+        rest()  # with gradients on: whoever is served may need them
+        with torch.no_grad():
             said.append(model.logits(part).argmax(1))
     return torch.cat(said)

@@ -59,10 +59,10 @@ class Track:
 def window_logits(model: Classifier, clip: Clip, rest: Callable[[], None] | None = None) -> torch.Tensor:
     """Logits `(windows, K)` of every window of the clip; `rest` is called between micro-batches."""
     track, parts = Track(clip, model), []
-    with torch.inference_mode():
-        for first in range(0, track.windows, model.micro_batch):
-            if rest:
-                rest()
+    for first in range(0, track.windows, model.micro_batch):
+        if rest:
+            rest()  # outside of inference mode: whoever is served may need gradients
+        with torch.inference_mode():
             parts.append(model.logits(track.piece(first, min(first + model.micro_batch, track.windows))).cpu())
     return torch.cat(parts)
 

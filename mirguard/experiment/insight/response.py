@@ -132,15 +132,15 @@ def window_logits_at(
     amounts = torch.from_numpy(np.array(coefficients, np.float32)).to(model.device)
     step = max(1, model.micro_batch)
     heard = torch.empty(len(amounts), track.windows, len(model.labels))
-    with torch.inference_mode():
-        for window in range(track.windows):
-            a, b = track.span(window, window + 1)
-            here = track.piece(window, window + 1)
-            away = torch.cat([track.cut(move[a:b], window, window + 1) for move in moves])
-            for first in range(0, len(amounts), step):
-                if rest:
-                    rest()
-                chunk = slice(first, first + step)
+    for window in range(track.windows):
+        a, b = track.span(window, window + 1)
+        here = track.piece(window, window + 1)
+        away = torch.cat([track.cut(move[a:b], window, window + 1) for move in moves])
+        for first in range(0, len(amounts), step):
+            if rest:
+                rest()  # outside of inference mode: whoever is served may need gradients
+            chunk = slice(first, first + step)
+            with torch.inference_mode():
                 heard[chunk, window] = model.logits(here + amounts[chunk] @ away).float().cpu()
     return heard
 

@@ -45,10 +45,10 @@ def windows_of(
     if not rows:
         raise UsageError("The clips are silent; load some with sound in them.")
     x, heard = torch.cat(rows).clamp(-1.0, 1.0), []
-    with torch.no_grad():
-        for part in x.split(model.micro_batch):
-            if rest is not None:
-                rest()
+    for part in x.split(model.micro_batch):
+        if rest is not None:
+            rest()
+        with torch.no_grad():
             heard += model.logits(part.to(model.device)).argmax(1).tolist()
     return x, tuple(model.labels[number] for number in heard)
 

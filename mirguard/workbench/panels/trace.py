@@ -52,9 +52,7 @@ class TracePanel(QWidget):
         named(self.state, "The step shown")
         self.back_button = push_button("Back to the result", "", "Show and play the attack's result again")
         self.detail = label("", "muted", wrap=True)
-        stays = self.back_button.sizePolicy()
-        stays.setRetainSizeWhenHidden(True)
-        self.back_button.setSizePolicy(stays)
+        self.state.setMinimumHeight(self.back_button.sizeHint().height())  # with and without the button
 
         steps = QHBoxLayout()
         steps.setSpacing(6)

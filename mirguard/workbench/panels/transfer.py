@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QProgressBar,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -32,7 +33,7 @@ class TransferPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.attack = combo("Attack", "The attack whose results are carried over", 18)
+        self.attack = combo("Attack", "The attack whose results are carried over", 12)
         self.goal = combo(
             "Goal", "Untargeted: any other label. Targeted: that very label, drawn by chance for each clip", 10
         )
@@ -48,7 +49,7 @@ class TransferPanel(QWidget):
         self.sounds.setRange(4, 2000)
         self.sounds.setValue(40)
         named(self.sounds, "Number of sounds", "At most so many windows are attacked")
-        self.source = combo("Sounds", "What is attacked", 10)
+        self.source = combo("Sounds", "What is attacked", 8)
         for words, toy, about in (
             ("toy sounds", True, "Fresh synthetic sounds, which no model has learned from"),
             (
@@ -83,40 +84,47 @@ class TransferPanel(QWidget):
         self.empty.set_text(EMPTY)
         self.legend = label("Bold: carried over. Framed: the model was attacked itself.", "muted")
         self._models = QWidget()
+        self._models.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._grid = QGridLayout(self._models)
+        self._grid.setSizeConstraint(
+            QGridLayout.SizeConstraint.SetNoConstraint
+        )  # columns follow the width, not it them
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(14)
+        self._grid.setVerticalSpacing(4)
         self.boxes: dict[str, QCheckBox] = {}
-
-        top = QHBoxLayout()
-        top.setSpacing(6)
-        for part in (self.attack, self.goal, self.snr, label("on"), self.sounds, self.source):
-            top.addWidget(part)
-        top.addStretch(1)
-        top.addWidget(self.run_button)
+        rows = (
+            (self.attack, self.goal, self.snr),
+            (label("on"), self.sounds, self.source, self.ensembles, self.run_button),
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 8)
+        layout.setSpacing(8)
+        for parts in rows:
+            row = QHBoxLayout()
+            row.setSpacing(6)
+            for part in parts:
+                if part is self.run_button:
+                    row.addStretch(1)
+                row.addWidget(part, 1 if part is self.attack else 0)
+            layout.addLayout(row)
         foot = QHBoxLayout()
         foot.addWidget(self.legend)
         foot.addWidget(self.state, 1)
         foot.addWidget(self.export_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 10, 10, 8)
-        layout.setSpacing(8)
-        layout.addLayout(top)
-        choice = QHBoxLayout()
-        choice.addWidget(self._models)
-        choice.addStretch(1)
-        layout.addLayout(choice)
+        layout.addWidget(self._models)
         layout.addWidget(self.progress)
         layout.addWidget(self.table, 1)
         layout.addLayout(foot)
         self.run_button.clicked.connect(self._press)
         self.export_button.clicked.connect(self.export_wanted)
-        self._running, self._titles, self._matrix = False, {}, None
+        self._running, self._titles = False, {}
         self.show_matrix(None)
 
     def resizeEvent(self, event) -> None:
         super().resizeEvent(event)
         self.empty.setGeometry(self.table.rect())
+        self._arrange()
 
     def show_models(self, document: Document) -> None:
         """The models that share the labels of the one in use, and the attacks there are."""
@@ -131,7 +139,7 @@ class TransferPanel(QWidget):
             one for one in document.stand_ins if (one.sample_rate, one.window) == (chosen.sample_rate, chosen.window)
         ]
         names = [info.name for info in infos]
-        self._titles = {info.name: info.title or info.name for info in document.models}
+        self._titles = short_titles({info.name: info.title or info.name for info in infos})
         toy = chosen is None or set(chosen.labels) <= set(TOY_LABELS)
         self.source.model().item(0).setEnabled(toy)
         if not toy:
@@ -139,18 +147,25 @@ class TransferPanel(QWidget):
         if names == list(self.boxes):
             return
         for box in self.boxes.values():
-            self._grid.removeWidget(box)
             box.deleteLater()
         self.boxes = {}
         for place, info in enumerate(infos):
-            box = QCheckBox(self._titles[info.name])
-            keyboard_only(named(box, self._titles[info.name], info.note))
+            box = self.boxes[info.name] = QCheckBox(self._titles[info.name])
+            keyboard_only(named(box, info.title or info.name, info.note))
             box.setChecked(info.state == "ready" and place < 5)
             box.toggled.connect(self._enable)
-            self.boxes[info.name] = box
-            self._grid.addWidget(box, place // 3, place % 3)
-        self._grid.addWidget(self.ensembles, (len(infos) + 2) // 3, 0)
+        self._arrange()
         self._enable()
+
+    def _arrange(self) -> None:
+        """The models in as many columns as there is room for."""
+        widest = max((box.sizeHint().width() for box in self.boxes.values()), default=1)
+        columns = max(1, (self.width() - 20) // (widest + self._grid.horizontalSpacing()))
+        for place, box in enumerate(self.boxes.values()):
+            self._grid.addWidget(box, place // columns, place % columns)
+        for column in range(self._grid.columnCount()):
+            self._grid.setColumnStretch(column, 0)
+        self._grid.setColumnStretch(columns, 1)
 
     def show_progress(self, words: str, fraction: float | None) -> None:
         """How far it is; no words when it is over."""
@@ -163,7 +178,6 @@ class TransferPanel(QWidget):
 
     def show_matrix(self, matrix) -> None:
         """This one, or the empty state."""
-        self._matrix = matrix
         self.table.show_matrix(matrix, self._titles)
         self.empty.setVisible(matrix is None)
         self.legend.setVisible(matrix is not None)
@@ -190,3 +204,13 @@ class TransferPanel(QWidget):
                 "models": tuple(name for name, box in self.boxes.items() if box.isChecked()),
             }
         )
+
+
+def short_titles(titles: dict[str, str]) -> dict[str, str]:
+    """Titles without the words before a comma with which several begin."""
+    heads = [title.split(", ", 1)[0] for title in titles.values() if ", " in title]
+    shared = {head for head in heads if heads.count(head) > 1}
+    return {
+        name: title.split(", ", 1)[1] if ", " in title and title.split(", ", 1)[0] in shared else title
+        for name, title in titles.items()
+    }

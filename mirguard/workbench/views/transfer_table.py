@@ -70,7 +70,7 @@ class TransferTable(QTableWidget):
         self.setRowCount(len(sources))
         self.setColumnCount(len(targets))
         for row, names in enumerate(sources):
-            words = said(names, titles)
+            words = said(names, titles, targets)
             self.setVerticalHeaderItem(row, _head(words))
             for column, target in enumerate(targets):
                 cell = matrix.cell(names, target)
@@ -88,11 +88,9 @@ class TransferTable(QTableWidget):
         self.verticalHeader().setFixedWidth(
             min(280, max((metrics.horizontalAdvance(n) for n in names), default=40) + 18)
         )
-        lines = max(
-            (metrics.boundingRect(QRect(0, 0, WIDTH - 10, 400), int(Qt.TextFlag.TextWordWrap), titles.get(t, t)).height())
-            for t in targets
-        ) if targets else 20  # fmt: skip
-        self.horizontalHeader().setFixedHeight(lines + 12)
+        room, wrap = QRect(0, 0, WIDTH - 16, 400), int(Qt.TextFlag.TextWordWrap)
+        heights = [metrics.boundingRect(room, wrap, titles.get(target, target)).height() for target in targets]
+        self.horizontalHeader().setFixedHeight(max(heights, default=20) + metrics.height())
 
     def sizeHint(self) -> QSize:
         return QSize(self.verticalHeader().width() + WIDTH * 4, self.horizontalHeader().height() + HEIGHT * 5)
@@ -104,8 +102,11 @@ def _head(words: str) -> QTableWidgetItem:
     return item
 
 
-def said(names: tuple[str, ...], titles: Mapping[str, str]) -> str:
-    """What an attack was made on, in words."""
+def said(names: tuple[str, ...], titles: Mapping[str, str], among: tuple[str, ...] = ()) -> str:
+    """What an attack was made on, in words; all but one `among` the models that it was played to are said so."""
+    left = [name for name in among if name not in names]
+    if len(names) > 1 and len(left) == 1 and len(names) == len(among) - 1:
+        return f"All but {titles.get(left[0], left[0])}"
     return " + ".join(titles.get(name, name) for name in names) or NOISE
 
 
