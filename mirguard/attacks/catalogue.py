@@ -9,13 +9,14 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from mirguard.attacks.attack import Attack
+from mirguard.attacks.declared.audio import AUDIO
 from mirguard.attacks.declared.gradient import GRADIENT
 from mirguard.attacks.declared.minimal import MINIMAL
 from mirguard.attacks.declared.smallest import SMALLEST
 from mirguard.attacks.declared.universal import UNIVERSAL
 from mirguard.errors import UsageError
 
-ATTACKS: tuple[Attack, ...] = (*GRADIENT, *MINIMAL, *SMALLEST, *UNIVERSAL)
+ATTACKS: tuple[Attack, ...] = (*GRADIENT, *MINIMAL, *SMALLEST, *AUDIO, *UNIVERSAL)
 
 
 @cache
