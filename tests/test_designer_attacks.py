@@ -106,6 +106,25 @@ def test_options_hold_what_was_designed_and_nothing_that_the_attack_ignores(more
     assert Design(attack="asking", target="b").options(0.1)["target"] is None  # it knows no target
 
 
+def test_live_does_not_run_again_for_a_chain_that_the_attack_does_not_reckon_with(qtbot, tmp_path, tone):
+    bench = Bench(qtbot, tmp_path)
+    try:
+        bench.start()
+        bench.load(save_clip(tone(seconds=1.0, level=0.3), tmp_path / "song.wav"))
+        bench.document.change_design(attack="noise", level=20.0)
+        bench.window.deeds.live(True)
+        bench.until(lambda: bench.document.current.outcome is not None and bench.document.run is None)
+        first = bench.document.current.outcome
+        bench.document.change_design(chain=(link("gain"),))
+        qtbot.wait(300)
+        assert bench.document.current.outcome is first and bench.document.run is None
+        bench.document.change_design(restriction=Restriction((0.2, 0.6)))
+        bench.until(lambda: bench.document.current.outcome is not first and bench.document.run is None)
+        assert bench.document.current.outcome.experiment.restriction == Restriction((0.2, 0.6))
+    finally:
+        bench.close()
+
+
 def test_a_chain_that_the_attack_does_not_reckon_with_leaves_its_result_fresh():
     plain = Design()
     assert plain.same_attack(Design(chain=(link("gain"),), draws=3))
@@ -226,6 +245,23 @@ def test_stand_ins_are_ticked_in_a_menu_and_change_what_is_known(panel, document
     assert document.design.surrogates == ("twin", "blind") and panel.seen_through.currentText() == "2 models"
     {action.text(): action for action in panel.seen_through.menu.actions()}[ITSELF].trigger()
     assert document.design.surrogates == () and panel.seen_through.currentText() == ITSELF
+
+
+def test_a_file_is_typed_or_chosen(panel, document, monkeypatch, tmp_path):
+    document.change_design(attack="boundary")
+    panel.value_changed.connect(document.set_value)
+    row, path = panel.parameters.rows["start"], str(tmp_path / "start.wav")
+    answers = [("", ""), (path, "")]
+    monkeypatch.setattr(
+        "mirguard.workbench.panels.parameter_form.QFileDialog.getOpenFileName", lambda *_: answers.pop(0)
+    )
+    row.choose.click()
+    assert "start" not in document.design.values  # nothing was chosen
+    row.choose.click()
+    assert document.design.values["start"] == path and row.field.text() == path
+    row.field.clear()
+    row.field.editingFinished.emit()
+    assert "start" not in document.design.values
 
 
 # --- the whole way ---

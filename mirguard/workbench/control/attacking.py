@@ -77,7 +77,7 @@ class Attacking(QObject):
         document = self._bench.document
         entry = document.current
         fresh = entry is not None and entry.outcome is not None and not document.stale(entry)
-        running = document.run is not None and document.run.design == document.design
+        running = document.run is not None and document.run.design.same_attack(document.design)
         if self._live and self.possible and not fresh and not running:
             self.run()
 

@@ -36,7 +36,7 @@ from mirguard.workbench.views.level_slider import LevelSlider
 # What a slider spans where a declaration leaves an end open or reaches farther than a hand wants to travel.
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
-FILES = ("file", "path", "source")  # names of parameters that are a file's
+FILES = ("file", "path", "source", "start")  # names of parameters that are a file's
 WORDS = {"l1": "L1 (mean |δ|)", "l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
 
 
