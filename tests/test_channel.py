@@ -74,10 +74,9 @@ def test_piece_by_piece_is_the_whole(name, rate, folder):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mp3"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_gradients_agree_with_finite_differences(name, seed, folder):
-    transform = drawn(some(name, folder), seed)
-    x = white(2, 3000, dtype=torch.float64, seed=seed).requires_grad_()
+def test_gradients_agree_with_finite_differences(name, folder):
+    transform = drawn(some(name, folder), 1)
+    x = white(2, 3000, dtype=torch.float64).requires_grad_()
     weights, way = white(2, 3000, dtype=torch.float64, seed=7), white(2, 3000, dtype=torch.float64, seed=8)
 
     def loss(signal: torch.Tensor) -> torch.Tensor:
