@@ -26,6 +26,8 @@ from PySide6.QtCore import QPoint, QRect  # noqa: E402
 from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 from PySide6.QtWidgets import QDialog, QWidget  # noqa: E402
 
+from mirguard.attacks.restriction import FREE, Restriction  # noqa: E402
+from mirguard.channel.chain import link  # noqa: E402
 from mirguard.datasets.toy_files import make_toy  # noqa: E402
 from mirguard.workbench.collection.collection import LABELLED, REVIEW  # noqa: E402
 from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
@@ -145,6 +147,19 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     guide.live(0.3)
     yield "more-settings", picture(window)
     window.designer.parameters.more.setChecked(False)
+    document.change_design(restriction=Restriction((1.2, 3.45), (500.0, 4000.0)))
+    window.deeds.restrict(True)
+    guide.live(0.3)
+    yield "restricted", picture(window)
+    window.deeds.restrict(False)
+    window.designer.where.head.setChecked(False)
+    document.change_design(restriction=FREE, chain=(link("room"), link("noise")))
+    window.docks["channel"].raise_()
+    window.channel.hear.click()
+    guide.wait("the channel", lambda: window.channel.heard["adversarial"].text())
+    yield "channel", picture(window)
+    document.change_design(chain=())
+    window.docks["designer"].raise_()
     document.change_design(attack="noise", level=50.0)
     guide.live(0.3)
     yield "stale", picture(window)

@@ -149,6 +149,7 @@ def test_the_window_builds_the_chain_and_hears_through_it(bench):
     assert not np.array_equal(player_s(bench, ADVERSARIAL), entry.outcome.clip.samples)
     assert window.listening.player.position == pytest.approx(0.5, abs=0.05)
     assert not document.stale(entry), "the attack did not go through the channel"
+    assert "through the channel" in window.device_status.text()
     assert panel.heard[ORIGINAL].text().startswith("Original: ")
     # another draw, another noise
     panel.anew.click()
@@ -161,7 +162,7 @@ def test_the_window_builds_the_chain_and_hears_through_it(bench):
     panel.hear.click()
     np.testing.assert_array_equal(player_s(bench, ORIGINAL), entry.clip.samples)
     np.testing.assert_array_equal(player_s(bench, ADVERSARIAL), entry.outcome.clip.samples)
-    assert panel.heard[ORIGINAL].isHidden()
+    assert panel.heard[ORIGINAL].isHidden() and "channel" not in window.device_status.text()
     assert bench.sentences("error") == []
 
 

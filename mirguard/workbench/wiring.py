@@ -138,10 +138,10 @@ def _sound(window: Window) -> None:
         window.spectrograms.show_loop(loop)
         window.actions_by_name["loop"].setChecked(loop is not None)
         limited = " · limited" if player.limiting else ""
-        behind = " · through the channel" if window.transmitting.on else ""
-        window.device_status.setText(
-            f"Sound: {player.output or 'silent'}{limited}{behind}" if player.output or behind else ""
-        )
+        said = [f"Sound: {player.output}{limited}"] if player.output else []
+        if window.transmitting.on:
+            said.append("heard through the channel")
+        window.device_status.setText(" · ".join(said))
         _enable(window)
 
     def begun() -> None:
