@@ -10,13 +10,14 @@ from importlib.metadata import entry_points
 
 from mirguard.attacks.attack import Attack
 from mirguard.attacks.declared.audio import AUDIO
+from mirguard.attacks.declared.blackbox import BLACKBOX
 from mirguard.attacks.declared.gradient import GRADIENT
 from mirguard.attacks.declared.minimal import MINIMAL
 from mirguard.attacks.declared.smallest import SMALLEST
 from mirguard.attacks.declared.universal import UNIVERSAL
 from mirguard.errors import UsageError
 
-ATTACKS: tuple[Attack, ...] = (*GRADIENT, *MINIMAL, *SMALLEST, *AUDIO, *UNIVERSAL)
+ATTACKS: tuple[Attack, ...] = (*GRADIENT, *MINIMAL, *SMALLEST, *AUDIO, *UNIVERSAL, *BLACKBOX)
 
 
 @cache

@@ -31,6 +31,7 @@ def boundary(oracle: Oracle, *, start: str | None, orthogonal_step: float, inwar
     """A random walk along the boundary (Brendel, Rauber & Bethge 2018, §2): orthogonally on the sphere around the sound, then
     inwards. Both steps are relative to ‖δ‖ and adapt: the first so that half of the sideways steps stay adversarial, the
     second so that a quarter of all steps does."""
+    oracle.minimise()
     problem = oracle.problem
     delta = _start(oracle, start, subspace)
     sideways = torch.full((problem.rows, 1), orthogonal_step, device=problem.device)
@@ -55,6 +56,7 @@ def hopskipjump(oracle: Oracle, *, start: str | None, samples: int, radius: floa
     The t-th estimate has `samples`·√t directions (eq. 15) of length `radius`·RMS(δ), its mean taken off (eq. 16). The authors'
     radius and tolerance, ‖δ‖/d and ‖δ‖/d^1.5, drown in the rounding of 16-bit or float32 samples when d is a window of sound.
     The step starts at ‖δ‖/√t and is halved until it fools."""
+    oracle.minimise()
     problem, size = oracle.problem, oracle.problem.norm.size
     delta = _start(oracle, start, subspace)
     for t in count(1):
