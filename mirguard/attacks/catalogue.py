@@ -10,14 +10,25 @@ from importlib.metadata import entry_points
 
 from mirguard.attacks.attack import Attack
 from mirguard.attacks.declared.audio import AUDIO
-from mirguard.attacks.declared.blackbox import BLACKBOX
 from mirguard.attacks.declared.gradient import GRADIENT
-from mirguard.attacks.declared.minimal import MINIMAL
+from mirguard.attacks.declared.minimal import CW_L2, CW_LINF, DEEPFOOL, LBFGS
 from mirguard.attacks.declared.smallest import SMALLEST
+from mirguard.attacks.declared.sparse import CW_L0, JSMA
 from mirguard.attacks.declared.universal import UNIVERSAL
 from mirguard.errors import UsageError
 
-ATTACKS: tuple[Attack, ...] = (*GRADIENT, *MINIMAL, *SMALLEST, *AUDIO, *UNIVERSAL, *BLACKBOX)
+ATTACKS: tuple[Attack, ...] = (
+    *GRADIENT,
+    LBFGS,
+    JSMA,
+    DEEPFOOL,
+    CW_L2,
+    CW_L0,
+    CW_LINF,
+    *SMALLEST,
+    *AUDIO,
+    *UNIVERSAL,
+)
 
 
 @cache

@@ -35,7 +35,7 @@ def minimal(oracle: Oracle, *, steps: int) -> None:
     boundary (along the cross-entropy, which sees all classes) brought back to it. Each ends with a bisection on the ray of δ."""
     oracle.minimise()
     oracle.plan(steps)
-    delta, taken = _first(oracle, max(1, steps // 10))
+    delta, taken = first_step(oracle, max(1, steps // 10))
     descents = min(1 + len(FAR), max(1, steps // DESCENT))
     for number in range(descents):
         count = steps // descents + (number < steps % descents)
@@ -43,11 +43,12 @@ def minimal(oracle: Oracle, *, steps: int) -> None:
             delta, taken = _far(oracle, delta, FAR[number - 1]), OUTWARDS
         for step in range(taken, count):
             decay = (1.0 + math.cos(math.pi * step / count)) / 2.0
-            delta = _turn(oracle, delta, alpha=0.05 + 0.95 * decay, omega=0.002 + 0.028 * decay)
+            g = -oracle.gradient(delta, "margin")
+            delta = turn(oracle, delta, g, alpha=0.05 + 0.95 * decay, omega=0.002 + 0.028 * decay)
         _bisect(oracle, delta, 0.9)
 
 
-def _first(oracle: Oracle, candidates: int) -> tuple[torch.Tensor, int]:
+def first_step(oracle: Oracle, candidates: int) -> tuple[torch.Tensor, int]:
     """DeepFool's step from 0 to the nearest of the `candidates` likeliest classes, and the gradients it took.
 
     With a target, from the likeliest to that. Where nothing changes the logits, as at silence, a little noise breaks the tie."""
@@ -71,10 +72,10 @@ def _first(oracle: Oracle, candidates: int) -> tuple[torch.Tensor, int]:
     return problem.project(delta), candidates + 1
 
 
-def _turn(oracle: Oracle, delta: torch.Tensor, alpha: float, omega: float) -> torch.Tensor:
-    """δ turned towards g by α and laid where the linearised boundary is met, (1 + ω) times as large."""
+def turn(oracle: Oracle, delta: torch.Tensor, g: torch.Tensor, alpha: float, omega: float) -> torch.Tensor:
+    """δ, where the margin was heard last, turned towards its gradient g by α and laid where the linearised boundary is met,
+    (1 + ω) times as large."""
     problem, norm = oracle.problem, oracle.problem.norm
-    g = -oracle.gradient(delta, "margin")
     f = margin(oracle.ledger.logits, problem.labels, problem.targets) - oracle.ledger.confidence
     size, b = norm.size(delta), (g * delta).sum(1) - f
     turned = delta + alpha * size[:, None] * NORMS[L2].steepest(g)

@@ -119,5 +119,3 @@ CW_LINF = Attack(
     ),
     norm="linf",
 )
-
-MINIMAL = (LBFGS, DEEPFOOL, CW_L2, CW_LINF)

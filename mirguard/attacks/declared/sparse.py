@@ -1,0 +1,99 @@
+"""Attacks that change as few parts of a sound as they can."""
+
+from __future__ import annotations
+
+from mirguard.attacks.attack import CONFIDENCE, GOAL, LIMIT, NORM, Attack
+from mirguard.parameters import Parameter
+
+FEATURES = Parameter(
+    "features",
+    "What is made louder or quieter: patches of the spectrogram (4 frames by 8 bins) or blocks of samples.",
+    str,
+    "spectrogram-patches",
+    choices=("spectrogram-patches", "waveform-blocks"),
+)
+BLOCK = Parameter(
+    "block", "Samples of a waveform block.", int, 64, minimum=1, maximum=65_536, scale="log", unit="samples"
+)
+THETA = Parameter(
+    "theta",
+    "How much a feature changes at a time: 1 doubles or silences it at once.",
+    default=1.0,
+    minimum=0.01,
+    maximum=1.0,
+    label="θ",
+)
+GAMMA = Parameter(
+    "gamma",
+    "The share of all features that may be changed.",
+    default=0.145,
+    minimum=0.0001,
+    maximum=1.0,
+    scale="log",
+    label="γ",
+)
+SALIENCY = Parameter(
+    "saliency",
+    "Change the most salient feature, or the most salient pair among the 64 best features.",
+    str,
+    "single",
+    choices=("single", "pairs"),
+)
+DIRECTION = Parameter(
+    "direction",
+    "Whether features may also become quieter (both) or only louder (up), as in the original.",
+    str,
+    "both",
+    choices=("both", "up"),
+    advanced=True,
+)
+OUTPUTS = Parameter(
+    "outputs",
+    "What the saliency is taken of: logits (JSMA-Z) or probabilities (JSMA-F).",
+    str,
+    "logits",
+    choices=("logits", "softmax"),
+    advanced=True,
+)
+
+JSMA = Attack(
+    "jsma",
+    "Saliency map (JSMA)",
+    "Makes the few parts of the sound louder or quieter that matter most.",
+    "Papernot et al. 2016",
+    "mirguard.attacks.jsma:jsma",
+    (LIMIT, NORM, FEATURES, BLOCK, THETA, GAMMA, SALIENCY, DIRECTION, OUTPUTS, CONFIDENCE, GOAL),
+)
+
+CW_L0 = Attack(
+    "cw-l0",
+    "Carlini & Wagner (fewest samples)",
+    "Changes as few samples as it can, each as far as it needs.",
+    "Carlini & Wagner 2017",
+    "mirguard.attacks.cw_l0:cw_l0",
+    (
+        LIMIT,
+        Parameter(
+            "rounds",
+            "How often samples are frozen at the most.",
+            int,
+            40,
+            minimum=1,
+            maximum=1000,
+            scale="log",
+        ),
+        Parameter(
+            "inner",
+            "Gradient steps after each freezing.",
+            int,
+            5,
+            minimum=2,
+            maximum=1000,
+            scale="log",
+            advanced=True,
+        ),
+        CONFIDENCE,
+        GOAL,
+    ),
+    norm="l2",
+)
