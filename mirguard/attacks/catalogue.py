@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 from mirguard.attacks.attack import Attack
 from mirguard.attacks.declared.audio import AUDIO
+from mirguard.attacks.declared.blackbox import BLACKBOX
 from mirguard.attacks.declared.gradient import GRADIENT
 from mirguard.attacks.declared.minimal import CW_L2, CW_LINF, DEEPFOOL, LBFGS
 from mirguard.attacks.declared.smallest import SMALLEST
@@ -28,6 +29,7 @@ ATTACKS: tuple[Attack, ...] = (
     *SMALLEST,
     *AUDIO,
     *UNIVERSAL,
+    *BLACKBOX,
 )
 
 
