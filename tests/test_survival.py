@@ -128,3 +128,12 @@ def test_the_terminal_shows_a_table_and_a_document(tmp_path, capsys):
     assert cli.main([*line, "--channel", "echo"]) == 2
     assert "no effect 'echo'" in capsys.readouterr().err
     assert cli.main([*line, "--draws", "0"]) == 2
+
+
+def test_what_mp3_does_not_know_is_left_out(monkeypatch):
+    """Sounds at 96 kHz have a ladder too, without the one effect that knows no such rate."""
+    monkeypatch.setattr(module, "ladder", lambda: tuple(s for s in ladder() if s.effect in ("gain", "mp3")))
+    model = curved()
+    sound = Clip(0.1 * np.random.default_rng(0).standard_normal((1, 4000), np.float32), 96_000)
+    found = survival(model, [Pair(sound, sound)], draws=1)
+    assert {row.effect for row in found.rows} == {"gain"}

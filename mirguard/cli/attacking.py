@@ -112,7 +112,7 @@ def _range(text: str | None, option: str, unit: str) -> tuple[float, float] | No
 
 def _arguments(attack: argparse.ArgumentParser) -> None:
     from mirguard.attacks.catalogue import list_attacks
-    from mirguard.channel.effect import list_effects
+    from mirguard.channel.chain import describe
     from mirguard.clip import SUBTYPES
 
     model_option(attack)
@@ -151,7 +151,7 @@ def _arguments(attack: argparse.ArgumentParser) -> None:
         default=(),
         metavar="EFFECT",
         help="make the result survive this chain: each step is the mean over fresh draws of it; EFFECT is NAME or "
-        f"NAME:PARAMETER=VALUE,... of {', '.join(effect.name for effect in list_effects())}",
+        f"NAME:PARAMETER=VALUE,... of {describe()}".replace("%", "%%"),
     )
     attack.add_argument("--draws", type=int, default=8, metavar="N", help="draws of the channel a step (default 8)")
     attack.add_argument(

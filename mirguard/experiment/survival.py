@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mirguard.channel.chain import Chain, apply, link
+from mirguard.channel.mp3 import RATES
 from mirguard.clip import Clip, rms
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment.outcome import Outcome
@@ -74,7 +75,7 @@ def _band(low: float, high: float) -> Strength:
 
 
 def ladder() -> tuple[Strength, ...]:
-    """Every effect that needs no file, from mild to harsh."""
+    """Every effect that needs no file, from mild to harsh. (MP3 has no place in it for sounds of a rate that it does not know.)"""
     return (
         *(_fixed("gain", f"±{most} dB", low=-most, high=most) for most in (3, 6, 12)),
         *(_fixed("shift", f"±{most} ms", most=most) for most in (1, 10, 100)),
@@ -172,7 +173,10 @@ def survival(
         own = label(pair.original)
         truth = own if pair.truth is None else model.labels[model.index(pair.truth)]
         before.append((truth, own, label(pair.adversarial)))
-    effects, rows = ladder() if effects is None else effects, []
+    if effects is None:
+        rates_known = all(pair.original.sample_rate in RATES for pair in pairs)
+        effects = [strength for strength in ladder() if strength.effect != "mp3" or rates_known]
+    rows = []
     for number, strength in enumerate(effects):
         heard = []
         for index, pair in enumerate(pairs):
