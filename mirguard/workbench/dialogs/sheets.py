@@ -43,6 +43,15 @@ comes out, count how often it still fools the model, and attack through it.</li>
 </ol>
 <p><b>A classifier of your own</b>: Model ▸ New classifier from a folder trains one on sounds that you have labelled, says how
 good it is on clips that it never heard, and puts it into the model menu. Model ▸ Add a model takes one that you bring.</p>
+<h3>Why it works, and whether it carries over</h3>
+<ol>
+<li><b>Trace</b>: loss, labels and SNR by iteration. Drag the slider to see and hear a step on the way; one click goes back to the
+result.</li>
+<li><b>Response</b>: the logits along the perturbation, the margin over a plane through it. Click a curve to play that place.</li>
+<li><b>Saliency</b>, below the pictures: what in the sound a label hangs on.</li>
+<li><b>Transfer</b>: does what fools one model fool the others?</li>
+<li><b>Listening test</b> (Ctrl+T): the level that you can just not tell, which then can be the budget.</li>
+</ol>
 <h3>From a folder to what is wrong in it</h3>
 <ol>
 <li><b>Open a dataset</b> (Ctrl+D): a folder with one sub-folder for each class. Every clip is heard, and what the model
