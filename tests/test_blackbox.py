@@ -192,7 +192,7 @@ def test_decisions_lead_to_a_target_from_another_sound(name, tmp_path):
     found = attack(model, rows, name, target=f"class {target}", start=str(path), queries=400)
     assert found.success.all()
     first = (x[said == target][:1] - rows).norm(dim=1)
-    assert (found.l2 < 0.7 * first).all()
+    assert (found.l2 < 0.9 * first).all() and (found.l2 < 0.5 * first).sum() >= 2
 
 
 @pytest.mark.parametrize("name", DECISION)
