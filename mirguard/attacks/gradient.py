@@ -44,5 +44,5 @@ def pgd(
         for _ in range(steps):
             g = oracle.gradient(delta, loss)
             v = momentum * v + g / g.abs().mean(1, keepdim=True).clamp_min(1e-37) if momentum else g
-            delta = problem.project(delta - alpha * problem.steepest(v))
+            delta = problem.project(delta.addcmul_(problem.steepest(v), alpha, value=-1.0))
         oracle.logits(delta)

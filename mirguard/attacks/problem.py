@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mirguard.attacks.budget import L2
 from mirguard.attacks.norms import NORMS
 from mirguard.attacks.restriction import FREE, Permitted, Restriction, build
 from mirguard.channel.transform import Transform
@@ -115,8 +116,7 @@ class Problem:
 
     def snr_db(self, delta: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """SNR of the rows' δ `(len(rows), n)` in dB; nan for silent rows."""
-        noise = delta.square().mean(1)
-        ratio = 10.0 * torch.log10(self.power[rows] / noise)
+        ratio = 10.0 * torch.log10(self.power[rows]) - 20.0 * torch.log10(NORMS[L2].size(delta))
         return torch.where(self.power[rows] > 0, ratio, torch.nan)
 
 
