@@ -9,6 +9,7 @@ import torch
 from nets import curved, linear, sounds
 
 from mirguard.attacks.jsma import PATCH, Blocks, Patches
+from mirguard.attacks.restriction import Restriction
 from mirguard.errors import UsageError
 from mirguard.experiment import attack
 
@@ -167,3 +168,11 @@ def test_cw_l0_at_silence_and_with_targets():
     assert done.sum() >= 3
     few, many = (((other.adversarial - x) != 0).sum(1)[done] for other in (found, quiet))
     assert (few < 0.5 * many).all()
+
+
+def test_cw_l0_says_what_single_samples_cannot_keep_to():
+    model = curved()
+    x = sounds(2, model.window)
+    for restriction in (Restriction(band=(1000, 3000)), Restriction(masked=True)):
+        with pytest.raises(UsageError, match="single samples"):
+            attack(model, x, "cw-l0", epsilon=0.1, restriction=restriction)

@@ -62,7 +62,7 @@ def cw_linf(oracle: Oracle, *, steps: int, patience: int, step_size: float) -> N
     for step in range(steps):
         delta, slant = _in_box(problem, w)
         beyond = delta.sign() * (delta.abs() > tau[:, None])
-        g = oracle.gradient(delta.clamp(-tau[:, None], tau[:, None]), f)
+        g = oracle.gradient(problem.project(delta.clamp(-tau[:, None], tau[:, None])), f)
         better = ledger.hit
         tau = torch.where(better, shrink * torch.minimum(tau, ledger.best_size), tau)
         waited = torch.where(better, 0.0, waited + 1.0)

@@ -6,6 +6,7 @@ import torch
 
 from mirguard.attacks.minimal import first_step, turn
 from mirguard.attacks.oracle import Oracle
+from mirguard.errors import UsageError
 
 
 def cw_l0(oracle: Oracle, *, rounds: int, inner: int) -> None:
@@ -16,6 +17,11 @@ def cw_l0(oracle: Oracle, *, rounds: int, inner: int) -> None:
     samples but half of them; where that is too much for a row, it is taken back and half as many are frozen, down to a single
     one. So the rounds that are needed grow with the logarithm of the clip's length."""
     problem, ledger = oracle.problem, oracle.ledger
+    if problem.permitted is not None and not problem.permitted.diagonal:
+        raise UsageError(
+            "cw-l0 changes single samples, which are neither in a band nor under the masking threshold: leave these restrictions "
+            "out, or take jsma."
+        )
     oracle.minimise(lambda delta, _rows: (delta != 0).sum(1).float())
     oracle.plan(rounds * inner)
     delta, _taken = first_step(oracle, 4)

@@ -92,7 +92,7 @@ def _onto_boundary(oracle: Oracle, delta: torch.Tensor) -> torch.Tensor:
 
     def shrunk(share: torch.Tensor) -> torch.Tensor:
         if problem.norm.name == LINF:
-            return torch.clamp(delta, -share * size, share * size)
+            return problem.confine(torch.clamp(delta, -share * size, share * size))
         return share * delta
 
     for _ in range(BISECTIONS):
