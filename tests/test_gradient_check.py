@@ -19,6 +19,7 @@ from foreign_models import (
 from torch import nn
 
 from mirguard.errors import FileError
+from mirguard.models.catalogue import list_models, load_model
 from mirguard.models.front_end import LogMel
 from mirguard.models.imports.gradient_check import check_gradient
 from mirguard.models.imports.parity import check_parity
@@ -241,3 +242,11 @@ def test_references_that_cannot_be_used_are_told(model_and_file, tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(FileError, match=r"no zip archive|damaged"):
         check_parity(model, file)
+
+
+@pytest.mark.parametrize("name", [info.name for info in list_models() if info.kind == "bundled" and info.gradients])
+def test_the_gradient_of_every_bundled_network_is_the_slope_through_its_front_end(name):
+    """Log-mel, magnitudes and raw samples, against finite differences (SC-10)."""
+    found = check_gradient(load_model(name))
+    assert found.verdict == "pass"
+    assert found.relative_error < 0.01
