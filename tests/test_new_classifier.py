@@ -13,15 +13,17 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
-from workbench import Bench
+from workbench import TOY, Bench
 
 from mirguard.clip import save_clip
 from mirguard.errors import Cancelled, FileError
+from mirguard.models.catalogue import find_model
 from mirguard.models.model_file import ModelFile
 from mirguard.models.training.methods import list_methods
 from mirguard.models.training.report import Report
 from mirguard.workbench import workshop
 from mirguard.workbench.data_requests import CheckData
+from mirguard.workbench.dialogs.model_card import ModelCard
 from mirguard.workbench.dialogs.new_classifier import DATA, METHOD, RESULT, TRAINING
 from mirguard.workbench.model_names import free_name, name_trouble
 from mirguard.workbench.views.confusion_table import ConfusionTable, cell_colours
@@ -185,6 +187,21 @@ def test_from_a_folder_to_a_result(bench, folder, training, unchecked, monkeypat
     dialog.next_button.click()
     assert chosen == ["my-sounds"]
     assert not dialog.isVisible()
+
+
+def test_using_a_model_from_its_card_ends_the_wizard_that_made_it(bench, folder, training, unchecked, monkeypatch):
+    dialog = opened(bench, folder)
+    to_method(dialog)
+    monkeypatch.setattr(bench.window.modelling, "choose", lambda name: None)
+    training.let_end = True
+    for page, shown in ((METHOD, True), (RESULT, False)):
+        if page == RESULT:
+            dialog.next_button.click()
+            bench.until(lambda: dialog.page == RESULT)
+        bench.window.deeds.show_card(find_model(TOY))
+        card = bench.window.findChild(ModelCard)
+        card._use()
+        assert dialog.isVisible() is shown, "a wizard that still has work to do stays"
 
 
 def test_escape_cancels_the_training_and_leaves_the_wizard_open(bench, folder, training, unchecked, qtbot):

@@ -27,6 +27,7 @@ from mirguard.workbench.views.navigation import Navigation
 from mirguard.workbench.views.score_plot import ScorePlot
 from mirguard.workbench.views.spectrogram_stack import SpectrogramStack
 from mirguard.workbench.views.spectrogram_view import SpectrogramView
+from mirguard.workbench.views.surface_plot import SurfacePlot
 from mirguard.workbench.views.trace_plot import TracePlot
 from mirguard.workbench.views.waveform_strip import WaveformStrip
 
@@ -815,6 +816,27 @@ def test_a_trace_grows_and_is_drawn_seldom(trace, qtbot, monkeypatch):
     assert len(x) == 990
     assert trace.accessibleDescription() == "Iteration 999: Loss 0.001, Margin 99.9"
     assert trace.getPlotItem().getAxis("right").isVisible()
+
+
+def test_a_trace_without_losses_shows_no_numbers_of_the_one_before(trace):
+    axis, nan = trace.getPlotItem().getAxis("left"), float("nan")
+    trace.follow("one", [(40.0, -1.0, 60.0), (30.0, 0.5, 60.0)])
+    trace.redraw()
+    assert axis.style["showValues"]
+    assert len(trace._marks) == 1
+    trace.follow("another", [(nan, -1.0, 60.0), (nan, -0.5, 60.0), (nan, -0.2, 60.0)], "Query")
+    trace.redraw()
+    assert not axis.style["showValues"]
+    assert trace._marks == []
+    assert trace.getPlotItem().getAxis("bottom").labelText == "Query"
+    assert trace.accessibleDescription() == "Query 3: Margin −0.2"
+
+
+def test_an_empty_surface_has_no_axes(qtbot):
+    made = SurfacePlot()
+    qtbot.addWidget(made)
+    made.restyle()
+    assert not any(made.getPlotItem().getAxis(side).isVisible() for side in ("left", "bottom"))
 
 
 def test_a_trace_is_forgotten(trace):

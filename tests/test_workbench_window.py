@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, QRect, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QKeySequence
-from PySide6.QtWidgets import QApplication, QDialog, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QWidget
 from workbench import TOY, Bench
 
 from mirguard.clip import Clip, load_clip, save_clip
@@ -19,6 +19,7 @@ from mirguard.workbench import workshop
 from mirguard.workbench.actions import DEEDS, MENUS, SEPARATOR
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION, SIDES
+from mirguard.workbench.wording import sentence
 
 
 @pytest.fixture
@@ -526,13 +527,18 @@ def test_automatic_parameters_follow_and_set_ones_stay(bench, song):
     assert "step_size" not in bench.document.design.values
 
 
-@pytest.mark.parametrize("attack", ["noise", "fgsm", "pgd"])
-def test_the_designer_shows_what_each_attack_declares(bench, attack):
+@pytest.mark.parametrize("attack", ["noise", "pgd", "spectral", "minimal-l2", "boundary"])
+def test_the_designer_shows_what_each_attack_declares(bench, attack, qtbot):
     bench.start()
     bench.document.change_design(attack=attack)
     declared = {p.name for p in bench.document.design.declaration.parameters} - {"epsilon"}
     assert set(bench.window.designer.parameters.rows) == declared
-    assert bench.document.design.declaration.reference in bench.window.designer.attack_note.text()
+    designer = bench.window.designer
+    assert sentence(bench.document.design.declaration.reference) in designer.attack_note.text()
+    bench.window.resize(1280, 720)
+    qtbot.wait(20)
+    assert designer.attack_note.isVisible(), "what an attack does is said in low windows too"
+    assert designer.trace.isHidden() or designer.trace.height() >= designer.trace.minimumHeight(), "no squeezed plot"
 
 
 def test_a_target_is_searched_by_typing_and_nonsense_goes_back(bench, song, qtbot):
@@ -629,6 +635,27 @@ def test_what_the_window_grows_by_goes_to_the_pictures(bench, song, qtbot):
     qtbot.wait(50)
     assert bench.window.docks["playback"].height() == before[0]
     assert bench.window.docks["spectrograms"].height() == before[1] + 280
+
+
+def test_the_levels_shown_are_in_sight_in_a_small_window(bench, qtbot):
+    bench.window.resize(1280, 720)
+    bench.window.arrange()
+    qtbot.wait(50)
+    assert bench.window.spectrograms.floor.isVisible()
+    assert bench.window.spectrograms.ceiling.isVisible()
+
+
+def test_messages_lie_over_no_button(bench, qtbot):
+    bench.window.bench.say("A note.", "note")
+    bench.window.docks["browser"].show()
+    for dock in ("spectrograms", "browser", "transfer"):
+        bench.window.docks[dock].raise_()
+        qtbot.wait(20)
+        (message,) = bench.window.messages.shown
+        for button in bench.window.docks[dock].findChildren(QAbstractButton):
+            corner = button.mapTo(bench.window, QPoint(0, 0))
+            covered = button.isVisible() and QRect(corner, button.size()).intersects(message.geometry())
+            assert not covered, (dock, button.accessibleName())
 
 
 def test_messages_pile_up_without_flooding(bench):

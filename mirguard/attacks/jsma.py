@@ -58,7 +58,7 @@ def jsma(
     delta = problem.zeros()
     choose = best_single if saliency == "single" else best_pair
     for _ in range(rounds):
-        alpha, beta = (parts.slopes(oracle.gradient(delta, of)) for of in (own, others))
+        alpha, beta = (parts.slopes(oracle.gradient(delta, of, is_loss=False)) for of in (own, others))
         sign = torch.where(alpha < 0, -1.0, 1.0) if direction == "both" else torch.ones_like(alpha)
         free = (gains + theta * sign).abs() <= 1.0 + 1e-6
         chosen = choose(sign * alpha, sign * beta, free)

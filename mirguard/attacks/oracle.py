@@ -79,10 +79,13 @@ class Oracle:
         self.logits(delta)
         return self.ledger.hit
 
-    def gradient(self, delta: torch.Tensor, objective: str | Objective = "cross-entropy") -> torch.Tensor:
+    def gradient(
+        self, delta: torch.Tensor, objective: str | Objective = "cross-entropy", is_loss: bool = True
+    ) -> torch.Tensor:
         """∂J/∂δ `(rows, n)` at δ, of it what lies where δ may be; 0 for finished rows.
 
-        J is the objective's mean over the view's transforms, each a function of the track logits."""
+        J is the objective's mean over the view's transforms, each a function of the track logits. Where J is not what the
+        attack brings down, `is_loss` is False, and the trace tells no loss."""
         self.view.require_gradient()
         self.ledger.before_gradient()
         look = self._hear(delta, graphs=True)
@@ -92,7 +95,9 @@ class Oracle:
             loss = self._mean([self._objective(objective, part, look.rows) for part in z])
             slopes = torch.autograd.grad(loss.sum(), by_row)
         gradient = self._back(look, delta, [slopes])[0]
-        self.ledger.record(look.rows, delta, self._mean(z).detach(), loss.detach(), look.features, 1)
+        self.ledger.record(
+            look.rows, delta, self._mean(z).detach(), loss.detach() if is_loss else None, look.features, 1
+        )
         return gradient
 
     def jacobian(self, delta: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

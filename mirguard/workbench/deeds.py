@@ -20,7 +20,7 @@ from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.dialogs.listening_test import ListeningTest, told
 from mirguard.workbench.dialogs.model_card import ModelCard
-from mirguard.workbench.dialogs.new_classifier import NewClassifierDialog
+from mirguard.workbench.dialogs.new_classifier import RESULT, NewClassifierDialog
 from mirguard.workbench.dialogs.universal import UniversalDialog
 
 if TYPE_CHECKING:
@@ -171,8 +171,14 @@ class Deeds:
         in_use = window.document.model is not None and window.document.model.name == info.name
         card = ModelCard(info, in_use, news, window)
         card.use_wanted.connect(window.modelling.choose)
+        card.use_wanted.connect(self._end_wizard)
         card.remove_wanted.connect(window.adding.remove)
         self.show(card)
+
+    def _end_wizard(self) -> None:
+        """A wizard that has done its work goes when the model is in use."""
+        if self._wizard is not None and isValid(self._wizard) and self._wizard.page == RESULT:
+            self._wizard.accept()
 
     def live(self, on: bool) -> None:
         self._window.attacking.set_live(on)

@@ -42,6 +42,11 @@ class Design:
         return find_attack(self.attack)
 
     @property
+    def step_word(self) -> str:
+        """What the attack's way to its result is counted in."""
+        return "Iteration" if self.declaration.gradients else "Query"
+
+    @property
     def knowledge(self) -> str:
         """What the attacker is taken to know of the model."""
         return ZERO if self.surrogates else self.declaration.knowledge

@@ -147,7 +147,7 @@ class Messages(QObject):
 
     def _corner(self) -> tuple[int, int]:
         """Right edge and bottom of the stack, in the window."""
-        seen = (part for part in self._within if not part.visibleRegion().isEmpty() and not part.isWindow())
+        seen = (part for part in self._within if not part.visibleRegion().isEmpty() and part.window() is self._window)
         part = next(seen, None)
         if part is None or part.width() < WIDTH + 24:
             return self._window.width() - 12, self._window.height() - self._bottom

@@ -94,7 +94,8 @@ def _set_fpr(window: Window, fpr: float) -> None:
 
 def _news(window: Window) -> None:
     window.bench.said.connect(window.messages.say)
-    window.messages.keep_within(window.docks["spectrograms"], window.docks["browser"])
+    browser = window.browser
+    window.messages.keep_within(window.spectrograms.stack, browser.inner, browser.nothing_open, window.transfer.table)
     window.messages.details_wanted.connect(
         lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
     )

@@ -11,6 +11,11 @@ def looks(gradients: int, forwards: int) -> str:
     return counted(gradients, "gradient") if gradients else counted(forwards, "query")
 
 
+def sentence(words: str) -> str:
+    """The words with a capital first letter."""
+    return words[:1].upper() + words[1:]
+
+
 def where(restriction: Restriction) -> str:
     """What is restricted, in a line: "1.20–3.45 s, 500–4000 Hz"."""
     said = []

@@ -19,7 +19,7 @@ from mirguard.workbench.panels.budget import BudgetBox
 from mirguard.workbench.panels.parameter_form import WORDS as NORMS
 from mirguard.workbench.panels.parameter_form import ParameterForm
 from mirguard.workbench.panels.parts import (
-    Content,
+    Flow,
     Fold,
     Scroll,
     combo,
@@ -35,7 +35,7 @@ from mirguard.workbench.panels.run_row import RunRow
 from mirguard.workbench.panels.seen_through import SeenThrough
 from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.trace_plot import TracePlot
-from mirguard.workbench.wording import where
+from mirguard.workbench.wording import sentence, where
 
 ANY, NEEDED = "Any other label", "Choose a label …"
 GOAL_HELP = "The label to bring out: as set above, the least likely one, or one by chance."
@@ -77,6 +77,7 @@ class DesignerPanel(QWidget):
         self.where = Fold("Only in", "Where in time and frequency the perturbation may be", self.restriction)
         self.trace = TracePlot("loss", "margin")
         self.trace.setMaximumHeight(340)
+        self.trace.hide()  # until it is known whether there is room for it
         self.run_row = RunRow()
 
         self._fitting = QTimer(self, singleShot=True, interval=0)  # when what was changed has been laid out
@@ -108,7 +109,7 @@ class DesignerPanel(QWidget):
         settings.addWidget(self.measure)
         settings.addWidget(self.parameters)
         settings.addWidget(self.where)
-        self._inner = inner = Content()
+        self._inner = inner = Flow()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 10, 10, 6)
         column.setSpacing(6)
@@ -131,11 +132,11 @@ class DesignerPanel(QWidget):
         self.budget.limited.connect(self.limited)
         self.restriction.changed.connect(self.restricted)
         self.parameters.changed.connect(self.value_changed)
+        for head in (self.parameters.more, self.where.head):
+            head.toggled.connect(lambda _on: self._fitting.start())
         self._models: list = []
         self._attacks: tuple = ()
         self._labels: tuple[str, ...] | None = None
-        self._shown_trace: object | None = None
-        self._traced, self._fooled = 0, False
 
     def sizeHint(self) -> QSize:
         return QSize(340, 640)
@@ -151,19 +152,22 @@ class DesignerPanel(QWidget):
         self._fitting.start()
 
     def _fit_notes(self) -> None:
-        """Show the sentences where everything fits with them; in a low window the settings need their room."""
+        """What the attack does is always said; what the model is, and how the attack goes, where there is room for it."""
         width, room = self._scroll.viewport().width(), self._scroll.viewport().height()
-        needed = self._inner.heightForWidth(width) - sum(
-            part.unfolded_height() for part in (self.parameters, self.where)
-        )
-        notes = [note for note in (self.model_note, self.attack_note) if note.text()]
         margins = self._inner.layout().contentsMargins()
         inside = width - margins.left() - margins.right()
-        for note in notes:
-            if note.isHidden():
-                needed += note.heightForWidth(inside) + self.settings.layout().spacing()
-        for note in (self.model_note, self.attack_note):
-            note.setVisible(note in notes and needed <= room)
+        self.attack_note.setVisible(bool(self.attack_note.text()))
+        spacing = self.settings.layout().spacing()
+        note = self.model_note.heightForWidth(inside) + spacing if self.model_note.text() else 0
+        plot = self.trace.minimumHeight() + spacing
+        needed = self._inner.heightForWidth(width)
+        needed -= 0 if self.model_note.isHidden() else note
+        needed -= 0 if self.trace.isHidden() else plot
+        folded = needed - sum(part.unfolded_height() for part in (self.parameters, self.where))
+        self.model_note.setVisible(0 < note <= room - folded)
+        if not self.model_note.isHidden():
+            needed += note
+        self.trace.setVisible(plot <= room - needed)
 
     def _make_searchable(self, menu: QComboBox) -> None:
         menu.setEditable(True)
@@ -227,7 +231,7 @@ class DesignerPanel(QWidget):
             self.attack.setItemData(row, trouble or about, Qt.ItemDataRole.ToolTipRole)
         declared = design.declaration
         trouble = document.attack_trouble
-        self._explain(self.attack, self.attack_note, trouble or f"{declared.help} {declared.reference}.")
+        self._explain(self.attack, self.attack_note, trouble or f"{declared.help} {sentence(declared.reference)}.")
         set_role(self.attack_note, "warning" if trouble else "muted")
         self._show_target(design)
         self.seen_through.show_models(document)
@@ -277,25 +281,12 @@ class DesignerPanel(QWidget):
 
     def _show_trace(self, document: Document) -> None:
         entry = document.current
-        if document.run is not None and (entry is None or document.run.key == entry.key):
-            source = document.run
+        run = document.run
+        if run is not None and (entry is None or run.key == entry.key):
+            self.trace.follow(run, run.trace, run.design.step_word)
         else:
-            source = entry
-        points = [] if source is None else source.trace
-        if source is not self._shown_trace or len(points) < self._traced:
-            self._shown_trace, self._traced, self._fooled = source, 0, False
-            self.trace.reset()
-        for number in range(self._traced, len(points)):
-            loss, margin, _snr = points[number]
-            self.trace.append(number + 1, loss=_number(loss), margin=_number(margin))
-            if margin > 0 and not self._fooled:
-                self._fooled = True
-                self.trace.mark(number + 1, "fooled")
-        self._traced = len(points)
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else value
+            design = entry.made_with[0] if entry is not None and entry.made_with else document.design
+            self.trace.follow(entry, [] if entry is None else entry.trace, design.step_word)
 
 
 def fill_attacks(menu: QComboBox, attacks: tuple[Attack, ...]) -> None:

@@ -37,7 +37,13 @@ from mirguard.workbench.views.level_slider import LevelSlider
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 HANDY = {"steps": (1, 1000), "restarts": (1, 100), "confidence": (0, 20)}
 FILES = ("file", "path", "source", "start")  # names of parameters that are a file's
-WORDS = {"l1": "L1 (mean |δ|)", "l2": "L2 (RMS of δ)", "linf": "L∞ (largest |δ|)", "rbf": "RBF"}
+WORDS = {
+    "l1": "L1 (mean |δ|)",
+    "l2": "L2 (RMS of δ)",
+    "linf": "L∞ (largest |δ|)",
+    "rbf": "RBF",
+    "as-set": "As chosen above",
+}
 
 
 class ParameterForm(QWidget):

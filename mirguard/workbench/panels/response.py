@@ -17,6 +17,7 @@ from mirguard.workbench.views.response_plot import ResponsePlot
 from mirguard.workbench.views.surface_plot import SurfacePlot
 
 REACHES = (1, 2, 4, 8, 16)
+CLICK = "Click a curve to play the clip with so much of the perturbation"
 
 
 class ResponsePanel(QWidget):
@@ -112,9 +113,7 @@ class ResponsePanel(QWidget):
         self.key.set_names(self.plot.names)
         self.key.setVisible(bool(self.plot.names))
         self.button.setEnabled(response is not None)
-        self.state.setText(
-            "" if response is None else "Click a curve to play the clip with so much of the perturbation"
-        )
+        self._invite()
 
     def show_surface(self, surface, more: bool) -> None:
         self._mapping = more
@@ -126,6 +125,11 @@ class ResponsePanel(QWidget):
             low, high = float(np.nanmin(surface.margins)), float(np.nanmax(surface.margins))
             margins = f"{format_number(low, 1)} to {format_number(high, 1)} logits"
             self.state.setText(f"Margin {margins}, above 0 fooled (orange). Ring: clip; dot: result")
+        else:
+            self._invite()
+
+    def _invite(self) -> None:
+        self.state.setText(CLICK if self._response is not None else "")
 
     def _change_kind(self) -> None:
         self.plot.show_shares(self.kind.currentData())

@@ -63,6 +63,7 @@ class SpectrogramsPanel(QWidget):
         foot = QHBoxLayout()
         foot.setContentsMargins(2, 0, 2, 0)
         foot.addWidget(self.readout, 1)
+        foot.addWidget(self.restrict)  # here, since the toolbar is full in a window 1280 pixels wide
         foot.addWidget(self.saliency_button)
         layout.addLayout(foot)
         self.stack.hovered.connect(self._hover)
@@ -117,7 +118,7 @@ class SpectrogramsPanel(QWidget):
             self.panes[side] = button
         self.restrict = tool_button("restrict", "Draw where it may be", tip("restrict"), checkable=True)
         self.restrict.clicked.connect(self.drawing_wanted)
-        for part in (self.zoom_in, self.zoom_out, self.fit, self.restrict):
+        for part in (self.zoom_in, self.zoom_out, self.fit):
             bar.addWidget(part)
         bar.addSeparator()
         for button in self.panes.values():

@@ -78,10 +78,9 @@ class TracePanel(QWidget):
         self.best_button.clicked.connect(lambda: self._go(self._trail.best))
         self.back_button.clicked.connect(self.back_wanted)
         self._document: Document | None = None
-        self._source: Run | Entry | None = None
         self._trail = None
-        self._drawn, self._fooled = 0, False
-        self._unit = ""
+        self._drawn = 0
+        self._unit = "Iteration"
 
     # --- what is shown ---
 
@@ -99,28 +98,15 @@ class TracePanel(QWidget):
         run = document.run if entry is not None and document.run and document.run.key == entry.key else None
         source = run or entry
         points = [] if source is None else source.trace
-        if source is not self._source or len(points) < self._drawn:
-            self._source, self._drawn, self._fooled = source, 0, False
-            self.figures.reset()
-        self._name_steps(run, entry)
-        for number in range(self._drawn, len(points)):
-            loss, margin, _snr = points[number]
-            self.figures.append(number + 1, loss=loss, margin=margin)
-            if margin > 0 and not self._fooled:
-                self._fooled = True
-                self.figures.mark(number + 1, "fooled")
+        design = run.design if run else entry.made_with[0] if entry and entry.made_with else None
+        if design is not None and design.step_word != self._unit:
+            self._unit = design.step_word
+            self.labels.getPlotItem().setLabel("bottom", self._unit)
+        self.figures.follow(source, points, self._unit)
         self._drawn = len(points)
         self._draw_labels(document, source)
         self._trail = entry.trail if entry is not None and run is None else None
         self.show_moment(document)
-
-    def _name_steps(self, run: Run | None, entry: Entry | None) -> None:
-        design = run.design if run else entry.made_with[0] if entry and entry.made_with else None
-        unit = "Query" if design is not None and not design.declaration.gradients else "Iteration"
-        if unit != self._unit:
-            self._unit = unit
-            for plot in (self.figures, self.labels):
-                plot.getPlotItem().setLabel("bottom", unit)
 
     def _draw_labels(self, document: Document, source: Run | Entry | None) -> None:
         heard = [] if source is None else source.heard

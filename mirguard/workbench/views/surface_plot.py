@@ -93,11 +93,11 @@ class SurfacePlot(TwoAxes):
             return
         self.style_axes()
         chosen, item, surface = colours(), self.getPlotItem(), self._surface
-        for side in ("left", "bottom"):
-            item.showAxis(side, surface is not None)
         across = "" if surface is None else "along the gradient" if surface.across == "gradient" else "at random"
         item.setLabel("left", f"ε {across}", color=chosen.muted)
         item.setLabel("bottom", "ε along δ, RMS of full scale", color=chosen.muted)
+        for side in ("left", "bottom"):
+            item.showAxis(side, surface is not None)  # after the labels, which bring their axes back
         self._image.setVisible(surface is not None)
         self._places.setVisible(surface is not None)
         self._contour.setPen(pg.mkPen(chosen.text, width=1.5 * self.devicePixelRatioF()))

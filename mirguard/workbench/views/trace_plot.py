@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -58,6 +59,8 @@ class TracePlot(TwoAxes):
         self._steps = _Growing()
         self._values: dict[str, _Growing] = {}
         self._marks: list[pg.InfiniteLine] = []
+        self._source: object | None = None
+        self._step_word, self._fooled = "Iteration", False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REDRAW_MS)
@@ -97,6 +100,24 @@ class TracePlot(TwoAxes):
         if not self._timer.isActive():
             self._timer.start()
 
+    def follow(
+        self, source: object, points: Sequence[tuple[float, float, float]], step_word: str = "Iteration"
+    ) -> None:
+        """Draw what has come of these points (loss, margin, SNR) since the last call; another source begins anew."""
+        if source is not self._source or len(points) < self._steps.count:
+            self._source, self._fooled = source, False
+            self.reset()
+        if step_word != self._step_word:
+            self._step_word = step_word
+            self.getPlotItem().setLabel("bottom", step_word)
+            self._show()
+        for number in range(self._steps.count, len(points)):
+            loss, margin, _snr = points[number]
+            self.append(number + 1, loss=loss, margin=margin)
+            if margin > 0 and not self._fooled:
+                self._fooled = True
+                self.mark(number + 1, "fooled")
+
     def set_series(self, left: str, right: str | None) -> None:
         """Choose what is drawn to the left and to the right axis."""
         self._names = {"left": left, "right": right}
@@ -127,6 +148,8 @@ class TracePlot(TwoAxes):
             values = column.values if column is not None else np.empty(0)
             finite = np.isfinite(values)
             self._curves[side].setData(steps[finite] if len(values) else [], values[finite])
+            # Without figures an axis would keep the numbers of what was drawn before.
+            self.getPlotItem().getAxis(side).setStyle(showValues=bool(finite.any()))
             if finite.any():
                 low, high = float(values[finite].min()), float(values[finite].max())
                 margin = 0.08 * (high - low) or max(abs(high) * 0.1, 1e-6)
@@ -138,7 +161,7 @@ class TracePlot(TwoAxes):
                 for name, column in self._values.items()
                 if math.isfinite(column.values[-1])
             )
-            self.setAccessibleDescription(f"Iteration {steps[-1]:g}: {latest}")
+            self.setAccessibleDescription(f"{self._step_word} {steps[-1]:g}: {latest}")
         self._show()
 
     def restyle(self) -> None:
