@@ -89,7 +89,7 @@ def test_stepping_back_shows_and_plays_that_step_and_one_click_goes_back(attacke
     bench, window, document = attacked, attacked.window, attacked.document
     entry, panel, views = document.current, attacked.window.trace, attacked.window.spectrograms.stack.views
     assert len(entry.trail.kept) == len(entry.trace) == len(entry.heard) == 13
-    bench.until(panel.isVisible)
+    bench.until(lambda: panel._in_sight)
     result = entry.outcome.clip.samples
     assert window.listening.heard is result
     bench.until(lambda: views[PERTURBATION].spectrogram is not None)

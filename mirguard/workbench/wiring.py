@@ -71,7 +71,8 @@ def _wishes(window: Window) -> None:
     window.carrying.progressed.connect(window.transfer.show_progress)
     window.carrying.counted.connect(window.transfer.show_matrix)
     response, probing = window.response, window.probing
-    response.looked_at.connect(probing.show)
+    window.docks["response"].visibilityChanged.connect(probing.show)
+    window.docks["trace"].visibilityChanged.connect(window.trace.set_in_sight)
     response.reach_chosen.connect(probing.set_reach)
     response.surface_wanted.connect(probing.map)
     response.cancel_wanted.connect(probing.cancel)

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from mirguard.workbench.document import Document
@@ -24,7 +23,6 @@ class ResponsePanel(QWidget):
     """Asks for the response while it is in sight, and for the surface when the button is pressed; a click on the response plays the
     clip with so much of the perturbation."""
 
-    looked_at = Signal(bool)
     reach_chosen = Signal(float)
     surface_wanted = Signal(str)  # across which second direction
     cancel_wanted = Signal()
@@ -80,14 +78,6 @@ class ResponsePanel(QWidget):
         self._response, self._snr, self._first, self._mapping = None, None, (), False
         self.show_response(None, "")
         self.show_surface(None, False)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self.looked_at.emit(True)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        super().hideEvent(event)
-        self.looked_at.emit(False)
 
     def show_result(self, document: Document) -> None:
         """What the response is drawn with: the result's SNR, the labels before and after."""

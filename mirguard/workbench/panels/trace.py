@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from mirguard.workbench.document import Document
@@ -79,20 +78,21 @@ class TracePanel(QWidget):
         self.back_button.clicked.connect(self.back_wanted)
         self._document: Document | None = None
         self._trail = None
-        self._drawn = 0
+        self._drawn, self._in_sight = 0, False
         self._unit = "Iteration"
 
     # --- what is shown ---
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if self._document is not None:
+    def set_in_sight(self, on: bool) -> None:
+        """Whether the panel can be seen; behind another panel's tab it is visible to Qt all the same."""
+        self._in_sight = on
+        if on and self._document is not None:
             self.show_trace(self._document)
 
     def show_trace(self, document: Document) -> None:
         """The trace of the running attack on the clip on screen, else of its last one. Nothing is drawn while nobody looks."""
         self._document = document
-        if not self.isVisible():
+        if not self._in_sight:
             return
         entry = document.current
         run = document.run if entry is not None and document.run and document.run.key == entry.key else None
