@@ -218,6 +218,32 @@ def test_same_seed_same_result_other_seed_other_noise(name):
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+def test_the_level_of_the_logits_does_not_matter(name):
+    """50 below, where a hinge that masks by multiplying with 0 finds nothing any more."""
+    model, lowered = curved(), curved()
+    lowered.network.out.bias.data -= 50.0
+    x = sounds(6, model.window)
+    found, below = (attack(of, x, name, snr=20, **quick(name)) for of in (model, lowered))
+    assert torch.equal(found.success, below.success)
+    torch.testing.assert_close(found.l2, below.l2, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_least_of_everything_still_ends_in_the_box(name):
+    """One step, one search, one question; or a sentence says that it is too little."""
+    model = curved()
+    x = sounds(3, model.window)
+    least = {own.name: own.minimum for own in find_attack(name).parameters if own.kind is int}
+    try:
+        found = attack(model, x, name, **least)
+    except UsageError:
+        assert least.get("queries") == 1
+        return
+    assert torch.equal(found.success, model.logits(found.adversarial).argmax(1) != model.logits(x).argmax(1))
+    assert found.adversarial.abs().max() <= 1.0
+
+
+@pytest.mark.parametrize("name", ATTACKS)
 def test_silence_is_attacked_by_amplitude_and_has_no_snr(name):
     model = curved()
     x = torch.zeros(2, model.window)

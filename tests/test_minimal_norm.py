@@ -85,3 +85,28 @@ def test_deepfool_goes_to_the_nearest_class_past_samples_that_the_box_holds(norm
     found = attack(model, x, "deepfool", norm=norm, confidence=0.0)
     assert found.success.all()
     torch.testing.assert_close(size(found, norm) / optimum, torch.full((4,), 1.02), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["cw-l2", "cw-linf"])
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_tanh_box_holds_nobody_at_its_edge(name, every):
+    """Clipped masters: the optimum of a linear model in the box is Π(r·w) or Π(r·sign w), r found by bisection."""
+    model = linear(2, seed=5)
+    x = sounds(4, WINDOW, 3)
+    x[:, ::every] = x[:, ::every].sign()
+    z, weight = model.logits(x), model.network.layer.weight
+    labels = z.argmax(1)
+    way = weight[1 - labels] - weight[labels]
+    room = torch.where(way > 0, 1.0 - x, 1.0 + x)
+    steps = way.abs() if name == "cw-l2" else torch.ones_like(way)
+    low, high = torch.zeros(4, 1), torch.full((4, 1), 10.0)
+    for _ in range(50):
+        r = (low + high) / 2.0
+        fooled = (torch.minimum(r * steps, room) * way.abs()).sum(1) >= z.amax(1) - z.amin(1)
+        low, high = torch.where(fooled[:, None], low, r), torch.where(fooled[:, None], r, high)
+    optimum = torch.minimum(high * steps, room)
+    optimum = optimum.norm(dim=1) / WINDOW**0.5 if name == "cw-l2" else optimum.amax(1)
+    found = attack(model, x, name, confidence=0.0)
+    assert found.success.all()
+    ratio = size(found, find_attack(name).norm) / optimum
+    assert (ratio <= 1.02).all() and (ratio >= 0.999).all(), ratio.tolist()

@@ -13,7 +13,7 @@ import torch
 from mirguard.attacks.losses import margin
 from mirguard.attacks.oracle import Objective, Oracle
 
-EDGE = 1.0 - 1e-6  # of the box, so that a sample at full scale keeps a gradient
+INSET = (1e-6, 0.1)  # least and most that samples at the edge of the box start within it, as a part of its half width
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's
 
 
@@ -29,7 +29,7 @@ def cw_l2(oracle: Oracle, *, searches: int, steps: int, step_size: float) -> Non
     distance = gap / slope.square().sum(1).sqrt().clamp_min(1e-20)  # ‖δ‖₂ to the boundary of a linear model
     c = 2.0 * distance / slope.square().sum(1).sqrt().clamp_min(1e-20)  # where 2δ + c∇f = 0 there
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
-    w = _inverse(problem)
+    w, pace = _start(problem, distance / math.sqrt(n))
     for search in range(searches):
         adam, fooled = Adam(w), torch.zeros_like(ledger.hit)
         size = torch.minimum(distance / math.sqrt(n), ledger.best_size) * step_size / 2**search
@@ -38,7 +38,7 @@ def cw_l2(oracle: Oracle, *, searches: int, steps: int, step_size: float) -> Non
             g = oracle.gradient(delta, f)
             fooled |= ledger.hit
             rate = size * (0.01 + 0.5 * (1.0 + math.cos(math.pi * step / steps)))
-            w = w - rate[:, None] * adam((2.0 * delta + c[:, None] * g) * slant)
+            w = w - rate[:, None] * pace * adam((2.0 * delta + c[:, None] * g) * slant)
         high, low = torch.where(fooled, c, high), torch.where(fooled, low, c)
         distance = torch.where(high.isinf(), 3.0 * distance, distance)
         c = torch.where(high.isinf(), 10.0 * c, torch.where(low == 0, c / 2.0, (low * high).sqrt()))
@@ -57,7 +57,7 @@ def cw_linf(oracle: Oracle, *, steps: int, patience: int, step_size: float) -> N
     tau = 2.0 * gap / steepness  # twice max|δ| to the boundary of a linear model
     c = 0.5 * problem.size / steepness  # half of the samples' slopes balance what pulls them back to τ
     shrink, waited = torch.full_like(tau, 0.9), torch.zeros_like(tau)
-    w = _inverse(problem)
+    w, pace = _start(problem, gap / steepness)
     adam = Adam(w)
     for step in range(steps):
         delta, slant = _in_box(problem, w)
@@ -71,7 +71,7 @@ def cw_linf(oracle: Oracle, *, steps: int, patience: int, step_size: float) -> N
         tau, shrink = torch.where(late, (tau * best).sqrt(), tau), torch.where(late, shrink.sqrt(), shrink)
         c, waited = torch.where(late, 2.0 * c, c), torch.where(late, 0.0, waited)
         rate = step_size * tau * (0.05 + 0.5 * (1.0 + math.cos(math.pi * step / steps)))
-        w = w - rate[:, None] * adam((beyond + c[:, None] * g) * slant)
+        w = w - rate[:, None] * pace * adam((beyond + c[:, None] * g) * slant)
 
 
 def hinge(oracle: Oracle) -> Objective:
@@ -112,7 +112,10 @@ def _in_box(problem, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return problem.project(middle + half * t), half * (1.0 - t.square())
 
 
-def _inverse(problem) -> torch.Tensor:
-    """w of δ = 0."""
-    middle, half = (problem.upper + problem.lower) / 2.0, (problem.upper - problem.lower) / 2.0
-    return torch.atanh((-middle / half.clamp_min(1e-12)).clamp(-EDGE, EDGE))
+def _start(problem, inset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """w of δ = 0, and how much faster than δ it must move there. Samples at the very edge of the box would have no slope: they
+    start `inset (rows,)` within, about as far as they will have to go."""
+    middle, half = (problem.upper + problem.lower) / 2.0, ((problem.upper - problem.lower) / 2.0).clamp_min(1e-12)
+    most = 1.0 - (inset[:, None] / half).clamp(*INSET)
+    t = torch.clamp(-middle / half, -most, most)
+    return torch.atanh(t), 1.0 / (1.0 - t.square())
