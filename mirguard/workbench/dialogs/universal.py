@@ -48,6 +48,7 @@ class UniversalDialog(QDialog):
         self.setMinimumWidth(540)
         self._clips, self._settings, self._running = tuple(clips), settings, False
         self.source = combo("Clips", "Which sounds it is made from and held to", 20)
+        self.source.setPlaceholderText("Choose a folder of clips, or open more than one")
         if len(self._clips) > 1:
             self.source.addItem(f"The {len(self._clips)} clips that are open", None)
         kept = settings.folder("universal")
