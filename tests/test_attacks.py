@@ -29,7 +29,14 @@ from mirguard.experiment import attack
 
 ATTACKS = [entry.name for entry in list_attacks()]
 NORMS = ("l2", "linf")
-FEW = {"steps": 6, "rounds": 8, "searches": 2, "queries": 40, "samples": 8}  # enough to see what always holds
+FEW = {
+    "steps": 6,
+    "rounds": 8,
+    "searches": 2,
+    "queries": 40,
+    "samples": 8,
+    "epochs": 2,
+}  # enough to see what always holds
 
 
 def norms_of(name: str) -> tuple[str, ...]:

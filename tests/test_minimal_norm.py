@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nets import WINDOW, curved, linear, sounds
 from test_attacks import distances
 
@@ -40,6 +42,25 @@ def test_linear_models_are_left_by_the_shortest_way(name, norm, classes, shift):
     ratio = size(found, norm) / optimum
     assert (ratio >= 0.999).all()
     assert (ratio <= WITHIN[name, norm]).all(), ratio.tolist()
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    classes=st.integers(2, 12),
+    window=st.integers(20, 600),
+    norm=st.sampled_from(["l2", "linf"]),
+)
+def test_deepfool_stops_two_per_cent_past_the_nearest_boundary(seed, classes, window, norm):
+    """All classes looked at: one step is the closed form, and nothing is added but the overshoot."""
+    model, x = linear(classes, seed, window), sounds(4, window, seed, level=0.05)
+    optimum, _ = distances(model, x, norm)
+    options = {"norm": norm, "candidates": classes, "confidence": 0.0}
+    found = attack(model, x, "deepfool", **options)
+    reached = found.l2 / window**0.5 if norm == "l2" else found.linf
+    inside = found.adversarial.abs().amax(1) < 1.0
+    assert found.success.all()
+    assert (reached <= 1.02 * (1 + 1e-4) * optimum + 1e-7)[inside].all()
 
 
 @pytest.mark.parametrize(("name", "norm"), WITHIN)
