@@ -17,7 +17,7 @@ SUBSPACES = (OWN_PHASE, LOW_FREQUENCY, FULL)
 
 LOWEST = 0.125  # of the frequencies are low
 N_FFT, HOP = 1024, 512
-BANDS, FRAMES = 32, 8  # a tile: one of so many bands of about equal width in log-frequency, so many frames
+BANDS, FRAMES = 32, 16  # a tile: one of so many bands of about equal width in log-frequency, so many frames
 
 
 def directions(problem: Problem, subspace: str, delta: torch.Tensor) -> torch.Tensor:
@@ -33,28 +33,38 @@ def directions(problem: Problem, subspace: str, delta: torch.Tensor) -> torch.Te
         spectrum[:, max(2, round(LOWEST * spectrum.shape[1])) :] = 0.0
         draw = torch.fft.irfft(spectrum, problem.size)
     elif subspace == OWN_PHASE:
-        own = _own_phase(problem.sound + delta, draw)
+        tiles = Tiles(problem.sound + delta)
+        count = tiles.bands * tiles.frames
+        gains = draw.repeat(1, -(-count // problem.size))[:, :count].view(-1, tiles.bands, tiles.frames)
+        own = tiles(gains)
         draw = torch.where(own.square().sum(1, keepdim=True) > 0, own, draw)
     draw = problem.direction(draw)
     return draw / draw.square().mean(1).sqrt().clamp_min(1e-12)[:, None]
 
 
-def _own_phase(sound: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
-    """The sound with its tiles at random gains, all of about equal power; `draw` is where the gains are taken from."""
-    hann = torch.hann_window(N_FFT, device=sound.device)
-    spectrum = torch.stft(sound, N_FFT, HOP, window=hann, return_complex=True, pad_mode="constant")
-    band = _bands(spectrum.shape[1]).to(sound.device)
-    frame = torch.arange(spectrum.shape[2], device=sound.device) // FRAMES
-    bands, frames = int(band[-1]) + 1, int(frame[-1]) + 1
-    power = spectrum.new_zeros(len(sound), bands, spectrum.shape[2], dtype=torch.float32)
-    power.index_add_(1, band, spectrum.abs().square())
-    tiles = power.new_zeros(len(sound), bands, frames).index_add_(2, frame, power)
-    # What lies 80 dB below the mean tile is rounding, not sound.
-    floor = 1e-8 * tiles.mean((1, 2), keepdim=True)
-    gains = draw.repeat(1, -(-bands * frames // draw.shape[1]))[:, : bands * frames].view(-1, bands, frames)
-    gains = gains / (tiles + floor).sqrt().clamp_min(1e-12)
-    spectrum *= gains.index_select(1, band).index_select(2, frame)
-    return torch.istft(spectrum, N_FFT, HOP, window=hann, length=sound.shape[1])
+class Tiles:
+    """A sound's time-frequency tiles, at equal power whatever they hold; called with their gains `(rows, bands, frames)` it gives
+    the sound of them `(rows, n)`."""
+
+    def __init__(self, sound: torch.Tensor) -> None:
+        self._hann = torch.hann_window(N_FFT, device=sound.device)
+        spectrum = torch.stft(sound, N_FFT, HOP, window=self._hann, return_complex=True, pad_mode="constant")
+        self._band = _bands(spectrum.shape[1]).to(sound.device)
+        self._frame = torch.arange(spectrum.shape[2], device=sound.device) // FRAMES
+        self.bands, self.frames = int(self._band[-1]) + 1, int(self._frame[-1]) + 1
+        power = spectrum.new_zeros(len(sound), self.bands, spectrum.shape[2], dtype=torch.float32)
+        power.index_add_(1, self._band, spectrum.abs().square())
+        tiles = power.new_zeros(len(sound), self.bands, self.frames).index_add_(2, self._frame, power)
+        # What lies 80 dB below the mean tile is rounding, not sound.
+        floor = 1e-8 * tiles.mean((1, 2), keepdim=True)
+        self._spectrum = spectrum * self._spread((tiles + floor).sqrt().clamp_min(1e-12).reciprocal())
+        self._size = sound.shape[1]
+
+    def __call__(self, gains: torch.Tensor) -> torch.Tensor:
+        return torch.istft(self._spectrum * self._spread(gains), N_FFT, HOP, window=self._hann, length=self._size)
+
+    def _spread(self, gains: torch.Tensor) -> torch.Tensor:
+        return gains.index_select(1, self._band).index_select(2, self._frame)
 
 
 def _bands(bins: int) -> torch.Tensor:

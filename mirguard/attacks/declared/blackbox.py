@@ -92,7 +92,7 @@ BLACKBOX = (
     Attack(
         "square",
         "Square attack",
-        "Changes one stretch of the perturbation at a time by chance and keeps what helps; needs scores.",
+        "Changes one piece of the perturbation at a time by chance and keeps what helps; needs scores.",
         "Andriushchenko et al. 2020",
         "mirguard.attacks.score:square",
         (
@@ -131,7 +131,7 @@ BLACKBOX = (
             GOAL,
             SUBSPACE,
             _samples(20),
-            _relative("sigma", "How far around a point scores are asked for, relative to ε.", 0.1),
+            _relative("sigma", "How far around a point scores are asked for, relative to ε.", 0.5),
             Parameter(
                 "momentum",
                 "How much of the last direction is kept.",
