@@ -61,12 +61,12 @@ def test_every_source_is_heard_at_exactly_the_snr():
 @pytest.mark.parametrize("goal", [UNTARGETED, TARGETED])
 def test_cells_count_what_the_target_got_right(goal):
     one, other = named(curved(seed=1), "one"), named(curved(seed=2), "other")
-    x = sounds(24, one.window, 3)
+    x = sounds(12, one.window, 3)
     truth = said(one, x)
     right = sum(a == b for a, b in zip(said(other, x), truth, strict=True))
-    found = transfer_matrix([one, [one, other]], [one, other], x, truth, snr=8.0, goal=goal, steps=20)
+    found = transfer_matrix([one, [one, other]], [one, other], x, truth, snr=8.0, goal=goal, steps=10)
     assert found.sources == ((), ("one",), ("one", "other"))
-    assert {cell.clips for cell in found.cells if cell.target == "one"} == {24}
+    assert {cell.clips for cell in found.cells if cell.target == "one"} == {12}
     assert {cell.clips for cell in found.cells if cell.target == "other"} == {right}
     assert found.cell(("one",), "one").known and not found.cell(("one",), "other").known
     assert found.cell(("one",), "one").hits > found.cell((), "one").hits
