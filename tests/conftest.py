@@ -1,4 +1,4 @@
-"""What every test gets: no screen, no sound, settings and data of its own, two threads, and nothing left running.
+"""What every test gets: no screen, no sound, settings and data of its own, one thread, and nothing left running.
 
 Nothing here imports Qt or torch, so that the tests of a room that needs neither start at once and run without them.
 """
@@ -21,8 +21,9 @@ CHECKOUT = TESTS.parent
 # Before anything imports Qt: a test that wants a real window starts the program in a process with another environment.
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ.pop("QT_SCALE_FACTOR", None)
-# Before anything imports torch: the same number of threads everywhere, so that results are the same everywhere.
-os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "2"
+# Before anything imports torch: the same number of threads everywhere, so that results are the same everywhere. One, since the
+# models of most tests are tiny, and two that wait for each other on a busy machine are many times slower.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 QT = ("PySide6", "shiboken6", "pyqtgraph", "pytestqt")
 

@@ -93,6 +93,16 @@ class Ledger:
         if not bool(self.active.any()):
             raise Finished
 
+    def asked(self, row: int, questions: int) -> None:
+        """Count so many questions of a row that are no candidates, before they are put. A question is one sound: a whole track or
+        a single window."""
+        self.pause()
+        count = int(self.forwards[row]) + questions
+        if self.max_queries is not None and count > self.max_queries:
+            raise Finished
+        self.forwards[row] = count
+        self._most_forwards = max(self._most_forwards, count)
+
     def before_gradient(self) -> None:
         if self.max_gradients is not None and self._most_gradients >= self.max_gradients:
             raise Cancelled

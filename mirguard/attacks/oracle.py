@@ -14,6 +14,7 @@ from mirguard.attacks.ledger import Ledger, Measure
 from mirguard.attacks.losses import LOSSES
 from mirguard.attacks.problem import Piece, Problem
 from mirguard.attacks.view import View
+from mirguard.errors import UsageError
 from mirguard.models.decision import track_logits
 
 # Track logits z (rows, K) and the numbers of those rows -> what is to be descended, (rows,).
@@ -78,6 +79,21 @@ class Oracle:
         """Only the decision `(rows,)`: whether the model is fooled at δ. Finished rows keep their last answer."""
         self.logits(delta)
         return self.ledger.hit
+
+    def ask(self, windows: torch.Tensor, row: int) -> torch.Tensor:
+        """Logits `(m, K)` of any windows `(m, window)` at the model's rate, `m` questions in the name of one row.
+
+        No candidate for δ and so not judged; heard as they are, through no transform."""
+        if len(self.view.models) > 1:
+            raise UsageError(
+                "Windows of one's own are asked of one model, not of several together; choose one of them."
+            )
+        parts = []
+        for part in windows.split(self.view.micro_batch):
+            self.ledger.asked(row, len(part))
+            with torch.no_grad():
+                parts.append(self.view.hear(0, part)[0].to(windows.device))
+        return torch.cat(parts)
 
     def gradient(
         self, delta: torch.Tensor, objective: str | Objective = "cross-entropy", is_loss: bool = True

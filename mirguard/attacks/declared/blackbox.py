@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mirguard.attacks.attack import (
     CONFIDENCE,
     EPSILON,
@@ -51,6 +53,52 @@ def _relative(name: str, help: str, default: float, maximum: float = 1.0) -> Par
 
 
 BLACKBOX = (
+    Attack(
+        "substitute",
+        "Substitute model",
+        "Trains a small network on the model's answers and attacks that; meant for clips, as every row of a batch is learned anew.",
+        "Papernot et al. 2017",
+        "mirguard.attacks.substitute:substitute",
+        (
+            EPSILON,
+            NORM,
+            replace(
+                QUERIES, default=800, help="How many sounds the model may be asked about at the most, each window one."
+            ),
+            GOAL,
+            Parameter(
+                "answers",
+                "What the network learns: the model's label, or its scores.",
+                str,
+                "labels",
+                choices=("labels", "scores"),
+            ),
+            Parameter(
+                "seeds",
+                "A folder of sounds to ask about first; without one, variations of the clip's own.",
+                str,
+                None,
+                optional=True,
+                label="First sounds",
+            ),
+            Parameter("rounds", "How often the examples are doubled.", int, 4, minimum=0, maximum=12, advanced=True),
+            _relative("step", "How far new examples lie from old ones, relative to ε.", 1.0, 10.0),
+            Parameter(
+                "epochs",
+                "Passes over the examples in each round.",
+                int,
+                10,
+                minimum=1,
+                maximum=1000,
+                scale="log",
+                advanced=True,
+            ),
+            CONFIDENCE,
+            STOP_EARLY,
+        ),
+        knowledge=LIMITED,
+        gradients=False,
+    ),
     Attack(
         "boundary",
         "Boundary attack",
