@@ -47,8 +47,9 @@ def norms_of(name: str) -> tuple[str, ...]:
 
 CASES = [(name, norm) for name in ATTACKS for norm in norms_of(name) if norm != "l1"]
 GRADIENT = [entry.name for entry in list_attacks() if entry.gradients]
-# Those that go on for as long as they are let, by gradients.
-ITERATIVE = [name for name in GRADIENT if {"steps", "rounds"} & {own.name for own in find_attack(name).parameters}]
+# Those that go on for as long as they are let, by gradients; with JSMA's γ there is another limit than ε.
+OWN = {name: {own.name for own in find_attack(name).parameters} for name in GRADIENT}
+ITERATIVE = [name for name in GRADIENT if {"steps", "rounds"} & OWN[name] and "gamma" not in OWN[name]]
 
 
 def quick(name: str, norm: str | None = None) -> dict:

@@ -108,6 +108,7 @@ def test_it_does_what_the_greedy_rule_does(features, saliency, theta, direction,
             "jsma",
             target=targets[row : row + 1],
             gamma=0.5,
+            rounds=10_000,
             block=BLOCK,
             confidence=0.0,
             progress=lambda step, last=last: last.append(step.delta[0].clone()),
@@ -178,3 +179,15 @@ def test_cw_l0_says_what_single_samples_cannot_keep_to():
     for restriction in (Restriction(band=(1000, 3000)), Restriction(masked=True)):
         with pytest.raises(UsageError, match="single samples"):
             attack(model, x, "cw-l0", epsilon=0.1, restriction=restriction)
+
+
+def test_many_features_are_changed_in_few_steps():
+    """With no more steps than these, each step changes several of the most salient features, and no more than γ allows."""
+    model, x = curved(seed=2), sounds(3, 1600, 4)
+    options = {"features": "waveform-blocks", "block": 16, "gamma": 0.5, "theta": 1.0, "confidence": 100.0}
+    for saliency in ("single", "pairs"):
+        found = attack(model, x, "jsma", rounds=5, saliency=saliency, **options)
+        changed = ((found.adversarial - x).reshape(3, 100, 16).abs().amax(2) > 0).sum(1)
+        assert (changed <= 50).all()
+        assert changed.max() > 10  # five features would be as many as there are rounds
+        assert (found.gradients <= 10).all()

@@ -20,12 +20,14 @@ def jsma(
     block: int,
     theta: float,
     gamma: float,
+    rounds: int,
     saliency: str,
     direction: str,
     outputs: str,
 ) -> None:
     """Step by step the most salient feature, or pair of features, is changed by θ, at the most ⌊γM⌋ of M (Papernot et al. 2016,
-    alg. 2 and 3); a feature that cannot go on leaves the search.
+    alg. 2 and 3); a feature that cannot go on leaves the search. A song has thousands of features: where there are more changes
+    to make than `rounds`, each round makes as many of them at once, the most salient first.
 
     The sound is the sum of its M parts, x = Σ c_i: patches of its short-time spectrum with the phase they have, or blocks of
     samples. The features are the parts' gains: δ = Σ a_i c_i with a from -1 (silent) to 1 (twice as loud), ∂F/∂a_i = ⟨∂F/∂x, c_i⟩,
@@ -42,8 +44,9 @@ def jsma(
     if target is None:
         target = oracle.logits(problem.zeros()).scatter(1, problem.labels[:, None], -torch.inf).argmax(1)
     each = 1 if saliency == "single" else 2
-    rounds = int(gamma * parts.count / each)
-    oracle.plan(2 * rounds)
+    changes = int(gamma * parts.count / each)
+    at_once = max(1, -(-changes // rounds))
+    oracle.plan(2 * -(-changes // at_once))
 
     def likelihood(z: torch.Tensor) -> torch.Tensor:
         return z if outputs == "logits" else F.softmax(z, 1)
@@ -57,11 +60,13 @@ def jsma(
     gains = torch.zeros(problem.rows, parts.count, device=problem.device)
     delta = problem.zeros()
     choose = best_single if saliency == "single" else best_pair
-    for _ in range(rounds):
+    for made in range(0, changes, at_once):
         alpha, beta = (parts.slopes(oracle.gradient(delta, of, is_loss=False)) for of in (own, others))
         sign = torch.where(alpha < 0, -1.0, 1.0) if direction == "both" else torch.ones_like(alpha)
         free = (gains + theta * sign).abs() <= 1.0 + 1e-6
-        chosen = choose(sign * alpha, sign * beta, free)
+        chosen = torch.zeros_like(free)
+        for _ in range(min(at_once, changes - made)):
+            chosen |= choose(sign * alpha, sign * beta, free & ~chosen)
         oracle.finish(~chosen.any(1))
         gains = gains + theta * sign * chosen
         delta = problem.project(parts.sum(gains))

@@ -32,6 +32,15 @@ GAMMA = Parameter(
     scale="log",
     label="γ",
 )
+ROUNDS = Parameter(
+    "rounds",
+    "Rounds at the most: where there are more changes to make, a round makes several, the most salient first.",
+    int,
+    60,
+    minimum=1,
+    maximum=10_000,
+    scale="log",
+)
 SALIENCY = Parameter(
     "saliency",
     "Change the most salient feature, or the most salient pair among the 64 best features.",
@@ -62,7 +71,7 @@ JSMA = Attack(
     "Makes the few parts of the sound louder or quieter that matter most.",
     "Papernot et al. 2016",
     "mirguard.attacks.jsma:jsma",
-    (LIMIT, NORM, FEATURES, BLOCK, THETA, GAMMA, SALIENCY, DIRECTION, OUTPUTS, CONFIDENCE, GOAL),
+    (LIMIT, NORM, FEATURES, BLOCK, THETA, GAMMA, ROUNDS, SALIENCY, DIRECTION, OUTPUTS, CONFIDENCE, GOAL),
 )
 
 CW_L0 = Attack(
