@@ -316,6 +316,8 @@ def test_every_declared_parameter_is_an_option(say, demo, tmp_path, attack):
     for parameter in attack.parameters:
         few = {"steps": 2, "epsilon": 0.001, "step_size": 0.0005, "queries": 40, "rounds": 1, "epochs": 1}
         value = few.get(parameter.name, parameter.default)
+        if parameter.name in few:
+            value = max(value, parameter.minimum)
         if value is None and parameter.optional:
             continue
         options += [parameter.option, {True: "yes", False: "no"}.get(value, value) if parameter.kind is bool else value]

@@ -19,7 +19,7 @@ SEARCHES = Parameter(
 FIRST_STEP = Parameter(
     "step_size",
     "Adam's first step, as a part of the distance that the first gradient foretells.",
-    default=0.2,
+    default=0.25,
     minimum=1e-4,
     maximum=10.0,
     scale="log",
