@@ -1,6 +1,6 @@
 """Universal perturbations as files: v as safetensors with all that is known of it, shipped or the user's own.
 
-Listing reads headers and loads no torch.
+Listing loads no torch.
 """
 
 from __future__ import annotations

@@ -15,12 +15,11 @@ TOY = "toy"
 
 
 def _make(options: argparse.Namespace) -> int:
-    from mirguard.attacks.universal_file import SUFFIX, list_universals, own_path, save_universal
+    from mirguard.attacks.universal_file import SUFFIX, own_path, save_universal
 
     output = _output(options.output, own_path, SUFFIX)
     if output.exists() and not options.replace:
         raise UsageError(f"{output.name} is there already; choose another name, or say --replace.")
-    list_universals()
     from mirguard.experiment.universal import find_method, make_universal
     from mirguard.models.catalogue import load_model
 
