@@ -15,7 +15,7 @@ from mirguard.clip import Clip, rms, save_clip
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment import survival as module
 from mirguard.experiment.survival import Pair, Survived, ladder, survival, through
-from mirguard.models.training.report import wilson
+from mirguard.intervals import wilson
 
 RATE = 16_000
 

@@ -22,6 +22,7 @@ from torch import nn
 import mirguard as mg
 from mirguard.clip import Clip, load_clip, save_clip
 from mirguard.errors import Cancelled, FileError, UsageError
+from mirguard.intervals import wilson
 from mirguard.models import catalogue
 from mirguard.models.architectures import find_architecture
 from mirguard.models.contract import TorchClassifier
@@ -33,7 +34,7 @@ from mirguard.models.training.hearing import Ear, Sounds, blocks, hear_features
 from mirguard.models.training.loop import Recipe, train
 from mirguard.models.training.make import train_classifier
 from mirguard.models.training.methods import find_method, layers_of, list_methods
-from mirguard.models.training.report import Report, wilson
+from mirguard.models.training.report import Report
 from mirguard.parameters import resolve
 
 WINDOW = 4000

@@ -19,7 +19,7 @@ from safetensors.numpy import save as encode
 from mirguard.attacks.budget import LINF
 from mirguard.errors import FileError, UsageError
 from mirguard.files import write_whole
-from mirguard.models.training.report import wilson
+from mirguard.intervals import wilson
 from mirguard.resources import data_folder, resource
 
 SUFFIX = ".safetensors"

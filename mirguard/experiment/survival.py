@@ -22,9 +22,9 @@ from mirguard.channel.mp3 import RATES
 from mirguard.clip import Clip, rms
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment.outcome import Outcome
+from mirguard.intervals import wilson
 from mirguard.models.contract import Classifier
 from mirguard.models.tracks import classify
-from mirguard.models.training.report import wilson
 
 
 @dataclass(frozen=True)

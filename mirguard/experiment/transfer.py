@@ -21,8 +21,9 @@ from mirguard.attacks.view import View
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment.attack import Rest, attack_problem
 from mirguard.experiment.plan import check_knowledge, resolve_values
+from mirguard.intervals import wilson
 from mirguard.models.contract import Classifier
-from mirguard.models.training.report import wilson
+from mirguard.models.tracks import heard_as
 
 UNTARGETED, TARGETED = "untargeted", "targeted"
 GOALS = (UNTARGETED, TARGETED)
@@ -138,7 +139,7 @@ def transfer_matrix(
     if bool((level <= 0).any()):
         raise UsageError("A silent sound has no SNR; leave it out.")
     wanted = _wanted(groups[0][0].labels, truth, goal, x, seed)
-    columns = [(model, _heard(model, x, rest) == _numbers(model, truth)) for model in targets]
+    columns = [(model, heard_as(model, x, rest) == _numbers(model, truth)) for model in targets]
     cells = []
     for done, group in enumerate([(), *groups]):
         if progress is not None:
@@ -148,7 +149,7 @@ def transfer_matrix(
         )
         adversarial = x + delta
         for model, right in columns:
-            said = _heard(model, adversarial, rest)
+            said = heard_as(model, adversarial, rest)
             hit = said != _numbers(model, truth) if wanted is None else said == _numbers(model, wanted)
             names = tuple(one.name for one in group)
             cells.append(Cell(names, model.name, int((hit & right).sum()), int(right.sum())))
@@ -214,13 +215,3 @@ def _wanted(
 
 def _numbers(model: Classifier, labels: Sequence[str]) -> torch.Tensor:
     return torch.tensor([model.index(label) for label in labels])
-
-
-def _heard(model: Classifier, x: torch.Tensor, rest: Rest | None) -> torch.Tensor:
-    said = []
-    for part in x.split(model.micro_batch):
-        if rest is not None:
-            rest()  # with gradients on: whoever is served may need them
-        with torch.no_grad():
-            said.append(model.logits(part.to(model.device)).argmax(1).cpu())
-    return torch.cat(said)

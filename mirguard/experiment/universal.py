@@ -27,7 +27,7 @@ from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment.attack import view_of
 from mirguard.experiment.plan import check_knowledge
 from mirguard.models.contract import Classifier
-from mirguard.models.tracks import Track, classify
+from mirguard.models.tracks import Track, classify, heard_as
 from mirguard.parameters import resolve
 
 __all__ = [
@@ -104,7 +104,7 @@ def make_universal(
         raise UsageError(
             f"The size of a perturbation is above 0 and at most 2 of full scale; this one would be {xi:.3g}."
         )
-    labels = _labels(model, x, rest_or_end)
+    labels = heard_as(model, x, rest_or_end)
     scale = torch.from_numpy(levels / reference).float() if follows else torch.ones(len(x))
     if wanted is not None:
         keep = labels != wanted
@@ -255,13 +255,3 @@ def _windows(
     if not parts:
         raise UsageError("A universal perturbation is made from clips; there is none here that is not silent.")
     return torch.cat(parts), np.asarray(levels)
-
-
-def _labels(model: Classifier, x: torch.Tensor, rest: Callable[[], None]) -> torch.Tensor:
-    """What the model itself says of each window `(m,)`."""
-    said = []
-    for part in x.split(model.micro_batch):
-        rest()  # with gradients on: whoever is served may need them
-        with torch.no_grad():
-            said.append(model.logits(part).argmax(1))
-    return torch.cat(said)

@@ -67,6 +67,17 @@ def window_logits(model: Classifier, clip: Clip, rest: Callable[[], None] | None
     return torch.cat(parts)
 
 
+def heard_as(model: Classifier, x: torch.Tensor, rest: Callable[[], None] | None = None) -> torch.Tensor:
+    """The class `(m,)` that the model hears each window `x (m, window)` as; `rest` is called between micro-batches."""
+    classes = []
+    for part in x.split(model.micro_batch):
+        if rest:
+            rest()  # with gradients on: whoever is served may need them
+        with torch.no_grad():
+            classes.append(model.logits(part.to(model.device)).argmax(1).to(x.device))
+    return torch.cat(classes)
+
+
 def classify(model: Classifier, clip: Clip, rest: Callable[[], None] | None = None) -> Decision:
     """What the model says of the whole clip."""
     return decide(window_logits(model, clip, rest), model.labels, model.task)

@@ -14,11 +14,11 @@ import torch
 
 from mirguard.clip import Clip
 from mirguard.datasets.synthesis import dataset
+from mirguard.intervals import wilson
 from mirguard.models import bundled
 from mirguard.models.catalogue import load_model
 from mirguard.models.decision import decide
 from mirguard.models.tracks import Track
-from mirguard.models.training.report import wilson
 
 
 def main(clips: int, seed: int) -> None:

@@ -21,10 +21,10 @@ import torch
 from mirguard.clip import Clip
 from mirguard.datasets.synthesis import dataset
 from mirguard.experiment.transfer import GOALS, UNTARGETED, Cell, TransferMatrix, transfer_matrix
+from mirguard.intervals import wilson
 from mirguard.models import bundled
 from mirguard.models.catalogue import load_model
 from mirguard.models.tracks import Track
-from mirguard.models.training.report import wilson
 
 HALVES = ("toy-instruments", "toy-instruments-b")
 

@@ -12,7 +12,7 @@ from mirguard.clip import Clip
 from mirguard.errors import UsageError
 from mirguard.experiment.transfer import TransferMatrix
 from mirguard.models.contract import Classifier
-from mirguard.models.tracks import Track
+from mirguard.models.tracks import Track, heard_as
 
 COLUMNS = (
     "attack",
@@ -44,13 +44,8 @@ def windows_of(
         turn += 1
     if not rows:
         raise UsageError("The clips are silent; load some with sound in them.")
-    x, heard = torch.cat(rows).clamp(-1.0, 1.0), []
-    for part in x.split(model.micro_batch):
-        if rest is not None:
-            rest()
-        with torch.no_grad():
-            heard += model.logits(part.to(model.device)).argmax(1).tolist()
-    return x, tuple(model.labels[number] for number in heard)
+    x = torch.cat(rows).clamp(-1.0, 1.0)
+    return x, tuple(model.labels[number] for number in heard_as(model, x, rest).tolist())
 
 
 def as_csv(matrix: TransferMatrix) -> str:

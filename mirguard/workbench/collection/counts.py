@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mirguard.models.training.report import wilson
+from mirguard.intervals import wilson
 from mirguard.workbench.collection.row import FAILED, Row
 
 

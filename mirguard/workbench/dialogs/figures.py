@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from mirguard.models.training.report import wilson
+from mirguard.intervals import wilson
 from mirguard.words import counted
 from mirguard.workbench.panels.parts import label
 from mirguard.workbench.views.accuracy_bar import AccuracyBar, percent
