@@ -1,4 +1,5 @@
-"""Files written whole or not at all: what was there before goes only once the new file lies complete on the disk."""
+"""What files may be called, and files written whole or not at all: what was there before goes only once the new file lies
+complete on the disk."""
 
 from __future__ import annotations
 
@@ -7,6 +8,27 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST_NAME = 80
+_NEVER = '/\\:*?"<>|'
+# Windows keeps these for devices, with any suffix.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
+
+
+def name_trouble(name: object) -> str:
+    """Why a thing of that name cannot be kept in a file or folder called so, on every system: a clause to follow a colon; ""
+    if it can."""
+    if not isinstance(name, str) or not name.strip():
+        return "it needs at least one letter or digit"
+    if len(name) > LONGEST_NAME:
+        return f"it is longer than {LONGEST_NAME} characters"
+    if not name.isprintable() or any(character in name for character in _NEVER):
+        return f"no file may have {' '.join(_NEVER)} or unprintable characters in its name"
+    if name[0] in " .-" or name[-1] in " .":
+        return "it begins with a blank, dot or dash, or ends with a blank or dot"
+    if name.split(".")[0].strip().upper() in _DEVICES:
+        return "Windows keeps it for a device"
+    return ""
 
 
 def beside(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mirguard.files import replacing, write_whole
+from mirguard.files import name_trouble, replacing, write_whole
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path):
@@ -34,3 +34,30 @@ def test_a_place_where_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match=r"."):
         write_whole(tmp_path / "file" / "below", b"data")
+
+
+@pytest.mark.parametrize("name", ["a", "Größe 2", "x.y", "_x", "CONSOLE", "Bob's (new) model+1", "x" * 80])
+def test_names_that_every_system_takes(tmp_path, name):
+    assert name_trouble(name) == ""
+    (tmp_path / name).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (3, "at least one"),
+        ("", "at least one"),
+        ("  ", "at least one"),
+        ("x" * 81, "longer than 80"),
+        ("a/b", "no file may have"),
+        ("a\nb", "no file may have"),
+        (".hidden", "begins with"),
+        ("--replace", "begins with"),
+        (" x", "begins with"),
+        ("x.", "ends with"),
+        ("nul", "for a device"),
+        ("COM1.model", "for a device"),
+    ],
+)
+def test_names_that_some_system_refuses(name, why):
+    assert why in name_trouble(name)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirguard.errors import FileError
+from mirguard.files import name_trouble
 from mirguard.models.load_file import BY_NETWORK, is_black_box, load_model_file
 from mirguard.models.model_file import KINDS, LARGEST, ModelFile, read_model_file
 
@@ -42,7 +43,7 @@ def test_the_keys_of_a_model_toml(tmp_path):
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters='/\\:*?"<>|'), min_size=1, max_size=40).filter(
-    lambda text: text.isprintable() and text.strip() and not text.startswith(".")
+    lambda text: not name_trouble(text)
 )
 cards = st.recursive(
     st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -75,7 +76,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, name, labels, note, b
     ("old", "new", "says"),
     [
         ('name = "my-tagger"', "", "name is missing"),
-        ('name = "my-tagger"', 'name = "../../etc"', "may stand in a file's name"),
+        ('name = "my-tagger"', 'name = "../../etc"', "cannot be a model's name: no file may have"),
         ('name = "my-tagger"', "name = 3", "name must be a text"),
         ("my-tagger.pt2", "/etc/passwd.pt2", "must name a file beside this one"),
         ("my-tagger.pt2", "../other.pt2", "must name a file beside this one"),

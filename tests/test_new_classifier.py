@@ -25,7 +25,7 @@ from mirguard.workbench import workshop
 from mirguard.workbench.data_requests import CheckData
 from mirguard.workbench.dialogs.model_card import ModelCard
 from mirguard.workbench.dialogs.new_classifier import DATA, METHOD, RESULT, TRAINING
-from mirguard.workbench.model_names import free_name, name_trouble
+from mirguard.workbench.model_names import free_name, model_name_trouble
 from mirguard.workbench.views.confusion_table import ConfusionTable, cell_colours
 from mirguard.workbench.views.learning_curves import LOSS, VALIDATION, LearningCurves
 
@@ -388,8 +388,9 @@ def test_a_name_that_is_taken_or_impossible_is_refused(bench, folder, unchecked)
     to_method(dialog)
     assert dialog.next_button.isEnabled()
     for name, words in (
-        ("toy-instruments", "already"),
-        ("a/b", "begins with a letter"),
+        ("Toy-Instruments", "already"),
+        ("a/b", "no file may have /"),
+        ("-a", "begins with a blank, dot or dash"),
         ("", "Give the classifier a name"),
     ):
         dialog.method.name_field.setText(name)
@@ -402,7 +403,7 @@ def test_names_are_made_of_folders():
     assert free_name("My  Sounds!", ()) == "my-sounds"
     assert free_name("a", ("a", "a-2")) == "a-3"
     assert free_name("///", ()) == "my-classifier"
-    assert name_trouble(free_name("Größe ©", ()), ()) == ""
+    assert model_name_trouble(free_name("Größe ©", ()), ()) == ""
 
 
 def test_another_share_divides_anew(bench, folder, unchecked):

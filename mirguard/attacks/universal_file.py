@@ -6,7 +6,6 @@ Listing loads no torch.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors.numpy import save as encode
 
 from mirguard.attacks.budget import LINF
 from mirguard.errors import FileError, UsageError
-from mirguard.files import write_whole
+from mirguard.files import name_trouble, write_whole
 from mirguard.intervals import wilson
 from mirguard.resources import data_folder, resource
 
@@ -165,8 +164,8 @@ def universal_names() -> tuple[str, ...]:
 
 def own_path(name: str) -> Path:
     """Where the user's perturbation of that name is kept; UsageError for what is no name."""
-    if not re.fullmatch(r"[\w][\w .+-]{0,63}", name):
-        raise UsageError(f"A perturbation's name is letters, digits, blanks and -+._ only; got {name!r}.")
+    if trouble := name_trouble(name):
+        raise UsageError(f"{name!r} cannot be a perturbation's name: {trouble}.")
     if name in _shipped():
         raise UsageError(f"{name} is a shipped universal perturbation; choose another name.")
     return data_folder() / FOLDER / f"{name}{SUFFIX}"

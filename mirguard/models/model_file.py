@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from mirguard.errors import FileError
-from mirguard.files import write_whole
+from mirguard.files import name_trouble, write_whole
 
 FILE = "model.toml"
 TASKS = ("single-label", "tagging")
@@ -155,8 +155,8 @@ def _checked(document: dict[str, Any], path: Path) -> ModelFile:
         return value
 
     name = text("name")
-    if not name.isprintable() or any(c in name for c in '/\\:*?"<>|') or name.startswith(".") or len(name) > 80:
-        raise wrong("name must be up to 80 printable characters that may stand in a file's name")
+    if trouble := name_trouble(name):
+        raise wrong(f"{name!r} cannot be a model's name: {trouble}")
     for key in ("weights", "parity"):
         _inside(text(key), key, wrong)
     suffix = Path(text("weights")).suffix.lower()

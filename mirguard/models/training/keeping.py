@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -13,26 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirguard.errors import FileError, UsageError
+from mirguard.files import name_trouble
 from mirguard.models import catalogue
 from mirguard.models.contract import Classifier
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import ModelFile
 from mirguard.models.training.own_card import about_gradient
 
-_NAME = re.compile(r"[^\W_][\w .+()-]{0,79}")
-# Windows keeps these for devices, with any suffix.
-_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
-
 
 def place_for(name: str, folder: str | os.PathLike | None, replace: bool) -> Path:
     """The folder of a model of that name; UsageError with one sentence if none can be kept under it."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name != name.strip() or name.endswith("."):
-        raise UsageError(
-            f"{name!r} cannot be a model's name: up to 80 letters, digits, spaces and -_.+() that begin with a letter or digit."
-        )
-    if name.split(".")[0].upper() in _DEVICES:
-        raise UsageError(f"{name!r} cannot be a model's name: Windows keeps it for a device.")
-    taken = {info.name: info.kind for info in catalogue.list_models()}.get(name)
+    if trouble := name_trouble(name):
+        raise UsageError(f"{name!r} cannot be a model's name: {trouble}.")
+    taken = {info.name.casefold(): info.kind for info in catalogue.list_models()}.get(name.casefold())
     if taken not in (None, catalogue.YOURS):
         raise UsageError(f"{name} is the name of a model that comes with MIRGuard or a plug-in; choose another one.")
     target = (Path(folder).expanduser() if folder else catalogue.own_folder(name).parent) / name

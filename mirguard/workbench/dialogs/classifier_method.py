@@ -22,7 +22,7 @@ from mirguard.errors import UsageError
 from mirguard.parameters import resolve
 from mirguard.workbench.control.learning import Course
 from mirguard.workbench.dialogs.notices import Notices, Sign
-from mirguard.workbench.model_names import free_name, name_trouble
+from mirguard.workbench.model_names import free_name, model_name_trouble
 from mirguard.workbench.panels.parameter_form import ParameterForm
 from mirguard.workbench.panels.parts import Flow, Scroll, label, named, set_role, silently
 from mirguard.workbench.views.count_table import CountTable
@@ -181,7 +181,7 @@ class MethodPage(QWidget):
             return "Dividing the clips …" if course.found is not None else "There is no data yet."
         if self.method is None:
             return "Choose a method."
-        return name_trouble(self.name, self.taken)
+        return model_name_trouble(self.name, self.taken)
 
     # --- what is shown ---
 
@@ -264,7 +264,7 @@ class MethodPage(QWidget):
         self.changed.emit()
 
     def _show_name(self) -> None:
-        trouble = name_trouble(self.name, self.taken)
+        trouble = model_name_trouble(self.name, self.taken)
         self.name_words.setText(trouble)
         self.name_words.setVisible(bool(trouble))
         set_role(self.name_words, "danger")
