@@ -16,6 +16,8 @@ from mirguard.errors import UsageError
 from mirguard.models.decision import SINGLE_LABEL, TAGGING, probabilities
 
 MOST_NAMED = 10  # labels in one sentence
+# What every model has beside its own layers: the samples it hears, what the network takes, what comes out.
+WAVEFORM, REPRESENTATION, LOGITS = "waveform", "representation", "logits"
 
 
 class Classifier:
@@ -54,6 +56,19 @@ class Classifier:
         """Inner activations `(batch, d)` by layer name, and the logits of the same pass."""
         raise NotImplementedError
 
+    def activations(
+        self, waveform: torch.Tensor, layers: Sequence[str]
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Inner activations in their own shape, `(batch, d)` or `(batch, channels, ...)`, and the logits of the same pass. Besides
+        the model's `layers` there are WAVEFORM, REPRESENTATION `(batch, ...)` and LOGITS."""
+        inner = [layer for layer in layers if layer not in (WAVEFORM, REPRESENTATION)]
+        found, logits = self.features(waveform, inner)
+        if WAVEFORM in layers:
+            found[WAVEFORM] = waveform
+        if REPRESENTATION in layers:
+            found[REPRESENTATION] = self.represent(waveform)
+        return found, logits
+
     def logits(self, waveform: torch.Tensor) -> torch.Tensor:
         """`(batch, window)` -> `(batch, K)`."""
         return self.decide(self.represent(waveform))
@@ -89,7 +104,7 @@ class TorchClassifier(Classifier):
     """A classifier made of two torch modules: `front_end` (waveform -> representation) and `network` (-> logits).
 
     `taps` maps layer names to the names of submodules of `network` whose output is that layer; the last entry is the last
-    hidden layer. Parameters are frozen and the modules put into evaluation mode: nothing here ever trains.
+    hidden layer. `channel_axis` says where a layer's channels are, if not at 1. Parameters are frozen and the modules put into evaluation mode: nothing here ever trains.
     """
 
     def __init__(
@@ -103,6 +118,7 @@ class TorchClassifier(Classifier):
         labels: Sequence[str],
         task: str = SINGLE_LABEL,
         taps: Mapping[str, str] | None = None,
+        channel_axis: Mapping[str, int] | None = None,
         title: str = "",
         note: str = "",
         micro_batch: int = 8,
@@ -112,7 +128,7 @@ class TorchClassifier(Classifier):
         self.sample_rate, self.window, self.labels, self.task = sample_rate, window, tuple(labels), task
         self.front_end = front_end.eval().requires_grad_(False)
         self.network = network.eval().requires_grad_(False)
-        self._taps = dict(taps or {})
+        self._taps, self._channel_axis = dict(taps or {}), dict(channel_axis or {})
         self.layers = tuple(self._taps) or ("logits",)
         self.micro_batch, self.graph_windows = micro_batch, graph_windows
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
@@ -126,25 +142,37 @@ class TorchClassifier(Classifier):
         return self.network(representation)
 
     def features(self, waveform: torch.Tensor, layers: Sequence[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        found, logits = self._tapped(waveform, layers)
+        return {layer: values.flatten(1) for layer, values in found.items()}, logits
+
+    def activations(
+        self, waveform: torch.Tensor, layers: Sequence[str]
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        found, logits = self._tapped(waveform, layers)
+        axes = self._channel_axis
+        return {layer: values.movedim(axes.get(layer, 1), 1) for layer, values in found.items()}, logits
+
+    def _tapped(self, waveform: torch.Tensor, layers: Sequence[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Activations as the network makes them."""
         found: dict[str, torch.Tensor] = {}
         handles = []
         for layer in layers:
-            if layer == "logits":
+            if layer in (WAVEFORM, REPRESENTATION, LOGITS):
                 continue
             if layer not in self._taps:
                 raise UsageError(f"{self.name} has no layer {layer!r}; it has {', '.join(self.layers)}.")
             module = self.network.get_submodule(self._taps[layer])
             handles.append(
-                module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out.flatten(1)))
+                module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out))
             )
         try:
-            logits = self.logits(waveform)
+            representation = self.represent(waveform)
+            logits = self.decide(representation)
         finally:
             for handle in handles:
                 handle.remove()
-        if "logits" in layers:
-            found["logits"] = logits
-        return found, logits
+        always = {WAVEFORM: waveform, REPRESENTATION: representation, LOGITS: logits}
+        return {layer: found[layer] if layer in found else always[layer] for layer in layers}, logits
 
     def _hash(self) -> str:
         about = f"{self.sample_rate} {self.window} {self.task} {self.labels} {self.front_end!r}"

@@ -296,6 +296,7 @@ def musicnn(name: str, variables: Mapping[str, np.ndarray]) -> TorchClassifier:
         labels=variant.labels,
         task=TAGGING,
         taps={layer: f"taps.{layer}" for layer in Musicnn.LAYERS},
+        channel_axis=dict.fromkeys(("timbral", "temporal", "cnn1", "cnn2", "cnn3"), -1),  # frames come first
         title=variant.title,
         note=variant.note,
         micro_batch=2,  # 0.1 s forward and backward on one thread; more at a time is not faster
