@@ -114,17 +114,23 @@ def test_the_listening_test_sets_the_budget(attacked, qtbot):
     assert window.listening.auditioning and window.listening.player.playing
     bench.until(lambda: dialog.buttons[0].isChecked())
     generator, levels = np.random.default_rng(1), set()
+    shown = [dialog.progress.value()]
     while not dialog.stairs.done:
         levels.add(dialog.stairs.level)
         chance = 0.5 + 0.5 / (1.0 + math.exp((dialog.stairs.level - 30.0) / 1.5))
         right = 2 if dialog.second else 1
         number = right if generator.random() < chance else 3 - right
         qtbot.keyClick(dialog, Qt.Key.Key_1 if number == 1 else Qt.Key.Key_2)
+        shown.append(dialog.progress.value())
+    assert shown == sorted(shown) and shown[3] > 0 and shown[-1] == dialog.progress.maximum()
     assert len(levels) > 4 and not window.listening.auditioning
     ear = window.settings.ear
     assert ear.snr_db == pytest.approx(29.5, abs=3.0) and ear.clip == "song.wav"
     assert dialog.use_button.isVisible() and "just not tell" in dialog.verdict.text()
-    dialog.use_button.click()
+    qtbot.keyClick(dialog, Qt.Key.Key_Space)
+    assert dialog.isVisible() and not window.listening.auditioning
+    qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    assert not dialog.isVisible()
     assert (bench.document.design.held, bench.document.design.level) == ("snr", ear.snr_db)
     assert bench.heard("just not tell on song.wav")
 

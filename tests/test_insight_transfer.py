@@ -79,11 +79,13 @@ def test_a_matrix_is_counted_shown_and_exported(bench, tmp_path, monkeypatch):
     panel = bench.window.transfer
     assert panel.empty.isVisible() and not panel.export_button.isEnabled()
     panel.run_button.click()
-    assert panel.run_button.text() == "Cancel"
+    assert panel.run_button.text() == "Cancel" and not panel.attack.isEnabled()
     bench.until(lambda: bench.window.carrying.matrix is not None)
     found = bench.window.carrying.matrix
     assert found.sources == ((), ("toy-instruments",), ("toy-magnitude-mlp",)) and found.sounds == 10
     assert panel.run_button.text() == "Run" and not panel.empty.isVisible()
+    assert panel.attack.isEnabled() and not panel.state.isVisible()
+    assert "untargeted, SNR 20 dB, 10 sounds. Rows: what the attack was made on" in panel.legend.text()
     table = panel.table
     assert (table.rowCount(), table.columnCount()) == (3, 2)
     assert table.verticalHeaderItem(0).text() == "White noise"

@@ -18,11 +18,12 @@ from mirguard.workbench.views.formats import format_number
 
 ABOUT = (
     "You hear the same passage twice. One time the perturbation is in it: say which, with the keys 1 and 2. It gets quieter "
-    "while you are right and louder when you are wrong, until you can just not tell. If you cannot tell, guess. That takes two to "
-    "four minutes; headphones help. Space plays the pair again."
+    "while you are right and louder when you are wrong, until you can just not tell. If you cannot tell, guess. That takes three "
+    "to five minutes; headphones help. Space plays the pair again."
 )
 EASIER_DB = 20.0  # so much louder than the result does the perturbation begin
 TURNS = 2 * (len(STEPS_DB) - 1) + COUNTED
+PER_TURN = 8  # trials from one turn to the next, of most listeners fewer
 
 
 class ListeningTest(QDialog):
@@ -49,6 +50,7 @@ class ListeningTest(QDialog):
         self._part = original[:, first:last], entry.outcome.perturbation.samples[:, first:last]
         self.second = False  # whether the perturbation comes in the second sound
         self._started = False
+        self._turned_at = 0  # trials at the last turn
 
         self.about = label(ABOUT, "", wrap=True)
         self.about.setMinimumWidth(440)
@@ -58,7 +60,7 @@ class ListeningTest(QDialog):
         self.verdict = label("", "muted")
         self.verdict.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.progress = QProgressBar()
-        self.progress.setRange(0, TURNS)
+        self.progress.setRange(0, PER_TURN * TURNS)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(6)
         named(self.progress, "Progress of the listening test")
@@ -128,8 +130,10 @@ class ListeningTest(QDialog):
         """The listener says in which sound the perturbation was."""
         if not self._started or self.stairs.done:
             return
-        right = (number == 2) == self.second
+        right, turns = (number == 2) == self.second, len(self.stairs.turns)
         self.stairs.answer(right)
+        if len(self.stairs.turns) > turns:
+            self._turned_at = self.stairs.trials
         self.verdict.setText("Right" if right else f"No, it was in sound {2 if self.second else 1}")
         set_role(self.verdict, "good" if right else "warning")
         if self.stairs.done:
@@ -152,6 +156,9 @@ class ListeningTest(QDialog):
             set_role(self.verdict, "good")
             self.found.emit(ear)
         self._show()
+        if self.use_button.isVisibleTo(self):
+            self.use_button.setDefault(True)  # Return takes it; Space, which played the pair, does nothing any more
+        self.setFocus()
 
     def _use(self) -> None:
         self.use_wanted.emit()
@@ -161,7 +168,8 @@ class ListeningTest(QDialog):
 
     def _show(self) -> None:
         done = self.stairs.done
-        self.progress.setValue(TURNS if done else len(self.stairs.turns))
+        since = min(self.stairs.trials - self._turned_at, PER_TURN - 1)
+        self.progress.setValue(PER_TURN * TURNS if done else PER_TURN * len(self.stairs.turns) + since)
         for button in self.buttons:
             button.setEnabled(self._started and not done)
         self.start_button.setText("Play again" if self._started else "Begin")

@@ -77,6 +77,13 @@ def set_role(widget: QWidget, role: str) -> None:
         widget.style().polish(widget)
 
 
+def set_primary(button: QPushButton, on: bool) -> None:
+    """Make a button the one that stands out, or one like the others."""
+    button.setProperty("primary", on)
+    button.style().unpolish(button)
+    button.style().polish(button)
+
+
 def keyboard_only(widget: QWidget) -> QWidget:
     """Focus comes with Tab and not with the mouse, so that after a click Space and letters still belong to the window."""
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)

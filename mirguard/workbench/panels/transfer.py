@@ -16,12 +16,26 @@ from PySide6.QtWidgets import (
 )
 
 from mirguard.datasets.synthesis import LABELS as TOY_LABELS
+from mirguard.words import counted
 from mirguard.workbench.document import Document
-from mirguard.workbench.panels.parts import Elided, combo, keyboard_only, label, named, push_button, set_role, silently
+from mirguard.workbench.panels.parts import (
+    Elided,
+    combo,
+    keyboard_only,
+    label,
+    named,
+    push_button,
+    set_primary,
+    set_role,
+    silently,
+)
+from mirguard.workbench.theme import bind_icon
 from mirguard.workbench.views.overlay import EmptyState
 from mirguard.workbench.views.transfer_table import TransferTable
 
 EMPTY = "Choose two models or more and press Run: which of them does an attack made on one also fool?"
+RUN_HELP = "Attack all sounds on every model"
+COUNTING = "The matrix appears here when all attacks are done"
 
 
 class TransferPanel(QWidget):
@@ -43,6 +57,7 @@ class TransferPanel(QWidget):
         self.snr.setRange(0, 100)
         self.snr.setDecimals(0)
         self.snr.setValue(30)
+        self.snr.setPrefix("SNR ")
         self.snr.setSuffix(" dB")
         named(self.snr, "SNR", "All results, and the noise, have this SNR")
         self.sounds = QSpinBox()
@@ -65,7 +80,7 @@ class TransferPanel(QWidget):
         keyboard_only(self.ensembles)
         for field in (self.snr, self.sounds):
             field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.run_button = push_button("Run", "run", "Attack all clips on every model", primary=True)
+        self.run_button = push_button("Run", "run", RUN_HELP, primary=True)
         self.export_button = push_button("CSV …", "export", "Write the matrix to a file, with counts and intervals")
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -82,7 +97,8 @@ class TransferPanel(QWidget):
         self.table = TransferTable()
         self.empty = EmptyState(self.table, "matrix")
         self.empty.set_text(EMPTY)
-        self.legend = label("Bold: carried over. Framed: the model was attacked itself.", "muted")
+        self.legend = label("", "muted", wrap=True)
+        named(self.legend, "How to read the matrix")
         self._models = QWidget()
         self._models.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._grid = QGridLayout(self._models)
@@ -109,13 +125,14 @@ class TransferPanel(QWidget):
                 row.addWidget(part, 1 if part is self.attack else 0)
             layout.addLayout(row)
         foot = QHBoxLayout()
-        foot.addWidget(self.legend)
+        foot.addWidget(self.legend, 1)
         foot.addWidget(self.state, 1)
         foot.addWidget(self.export_button)
         layout.addWidget(self._models)
         layout.addWidget(self.progress)
         layout.addWidget(self.table, 1)
         layout.addLayout(foot)
+        self._fields = (self.attack, self.goal, self.snr, self.sounds, self.source, self.ensembles, self._models)
         self.run_button.clicked.connect(self._press)
         self.export_button.clicked.connect(self.export_wanted)
         self._running, self._titles = False, {}
@@ -173,21 +190,41 @@ class TransferPanel(QWidget):
         self.state.setText(words)
         self.progress.setVisible(self._running)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
-        self.run_button.setText("Cancel" if self._running else "Run")
+        self.empty.set_text(COUNTING if self._running else EMPTY)
+        for field in self._fields:
+            field.setEnabled(not self._running)
+        if self.run_button.text() != (words := "Cancel" if self._running else "Run"):
+            self.run_button.setText(words)
+            bind_icon(self.run_button, words.lower(), "text" if self._running else "accent_text")
+            self.run_button.setToolTip("Stop; nothing is kept" if self._running else RUN_HELP)
+            set_primary(self.run_button, not self._running)
         self._enable()
 
     def show_matrix(self, matrix) -> None:
         """This one, or the empty state."""
         self.table.show_matrix(matrix, self._titles)
         self.empty.setVisible(matrix is None)
-        self.legend.setVisible(matrix is not None)
+        self.legend.setText("" if matrix is None else self._explained(matrix))
         self.export_button.setEnabled(matrix is not None)
+        self._enable()
+
+    def _explained(self, matrix) -> str:
+        """What was counted, and how to read it: the settings above may have changed since."""
+        place = self.attack.findData(matrix.attack)
+        attack = self.attack.itemText(place) if place >= 0 else matrix.attack
+        return (
+            f"{attack}, {matrix.goal}, SNR {matrix.snr_db:g} dB, {counted(matrix.sounds, 'sound')}. "
+            "Rows: what the attack was made on; columns: what its result was played to. "
+            "Framed: no transfer, since the model itself was attacked."
+        )
 
     def _enable(self) -> None:
         wanted = sum(box.isChecked() for box in self.boxes.values())
         self.run_button.setEnabled(self._running or wanted >= 2)
         if not self._running:
             self.state.setText("" if wanted >= 2 else "Choose two models or more" if self.boxes else "No models yet")
+        self.legend.setVisible(bool(self.legend.text()) and not self.state.text())
+        self.state.setVisible(not self.legend.isVisibleTo(self))
 
     def _press(self) -> None:
         if self._running:
