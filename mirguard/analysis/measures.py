@@ -15,17 +15,19 @@ name are off by up to 55 dB. With d = processed − original:
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
 from mirguard.analysis.masking import masking_excess
 from mirguard.clip import Clip, energy, peak, rms
-from mirguard.errors import UsageError
+from mirguard.errors import MirguardError, UsageError
 
 TRIM = 2048
 SEGMENT_SECONDS = 0.025
 SEGMENT_RANGE = (-10.0, 35.0)
 SILENT = 1e-10  # mean power under which a frame counts as silent: -100 dB of full scale
+TEST_SNR, TEST_TOLERANCE = 20.0, 0.01  # dB
 
 
 def power_ratio_db(signal: float, noise: float) -> float | None:
@@ -38,6 +40,46 @@ def power_ratio_db(signal: float, noise: float) -> float | None:
 def snr_db(original: np.ndarray, processed: np.ndarray) -> float | None:
     """10·log10(Σx²/Σδ²), δ = processed − original, both `(channels, frames)`; None for a silent original."""
     return power_ratio_db(energy(original), energy(processed - original))
+
+
+def snr_self_test() -> dict[str, float | None]:
+    """What `snr_db` reads of four perturbations whose SNR is 20.00 dB, by their names (SC-16).
+
+    Each shows up formulas that stand in the literature's programs: noise without a mean, the square of the mean instead of the mean
+    of squares; a single impulse, peaks instead of powers, and edges left out; equal energy, the difference of levels instead of
+    the level of the difference; any of them, sounds moved to 0…1, where the offset counts as signal, and 10·log for 20·log."""
+    rng = np.random.default_rng(20)
+    x = 0.1 * rng.standard_normal((2, 8 * TRIM))
+    noise = rng.standard_normal(x.shape)
+    impulse = np.zeros_like(x)
+    impulse[0, TRIM // 2] = 1.0
+    # y is orthogonal to x and as loud, so x cos θ + y sin θ is as loud as both, and |δ|² = (2 − 2 cos θ)·|x|².
+    y = noise - x * (x * noise).sum() / energy(x)
+    y *= math.sqrt(energy(x) / energy(y))
+    turn = math.acos(1.0 - 10.0 ** (-TEST_SNR / 10.0) / 2.0)
+    deltas = {
+        "white noise": noise,
+        "noise without a mean": noise - noise.mean(1, keepdims=True),
+        "a single impulse": impulse,
+    }
+    scaled = {
+        name: x + delta * math.sqrt(energy(x) / energy(delta)) * 10.0 ** (-TEST_SNR / 20.0)
+        for name, delta in deltas.items()
+    }
+    scaled["a sound of equal energy"] = x * math.cos(turn) + y * math.sin(turn)
+    return {name: snr_db(x, processed) for name, processed in scaled.items()}
+
+
+@cache
+def require_snr() -> None:
+    """Every export asks for this first: MirguardError unless `snr_db` reads 20.00 ± 0.01 dB of all of `snr_self_test`."""
+    for name, read in snr_self_test().items():
+        if read is None or not abs(read - TEST_SNR) <= TEST_TOLERANCE:
+            shown = "nothing" if read is None else f"{read:.2f} dB"
+            raise MirguardError(
+                f"The SNR is computed wrongly: {name} at {TEST_SNR:.2f} dB reads {shown}, so nothing is exported; "
+                "install MIRGuard again."
+            )
 
 
 def segmental_snr_db(original: np.ndarray, difference: np.ndarray, sample_rate: int) -> float | None:

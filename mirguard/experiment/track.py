@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from mirguard import __version__
-from mirguard.analysis.measures import power_ratio_db
+from mirguard.analysis.measures import require_snr, snr_db
 from mirguard.attacks.budget import LINF, before_rounding
 from mirguard.attacks.catalogue import find_attack
 from mirguard.attacks.ledger import Ledger, Step
@@ -52,6 +52,7 @@ def run(
     planned = (experiment.clip_hash, experiment.model_hash, *(code for _name, code in experiment.surrogates))
     if planned != (clip.hash, model.hash, *(surrogate.hash for surrogate in surrogates)):
         raise UsageError("This experiment was planned for another clip or model; plan it again.")
+    require_snr()
     if export_to is not None:
         export_to = check_export(export_to, experiment.subtype)
     began = time.perf_counter()
@@ -103,7 +104,7 @@ def run(
         exported=Export(export_to, decision, success),
         status="cancelled" if cancelled else "success" if success else "failed",
         windows_flipped=int(flipped.sum()),
-        snr_db=power_ratio_db(energy(clip.samples), noise),
+        snr_db=snr_db(clip.samples, exported_clip.samples),
         l2=math.sqrt(noise),
         linf=float(np.abs(difference).max()),
         gradients=int(ledger.gradients[0]),
@@ -213,6 +214,7 @@ def export(
     outcome: Outcome, path: str | Path, model: Classifier, what: str = "adversarial", subtype: str | None = None
 ) -> Export:
     """Save the adversarial sound or the perturbation as WAV or FLAC, read the file again and re-classify it."""
+    require_snr()
     subtype = subtype or outcome.experiment.subtype
     sound = {"adversarial": outcome.clip, "perturbation": outcome.perturbation}.get(what)
     if sound is None:
