@@ -145,6 +145,13 @@ def test_cancelling_gives_the_best_until_there(model, k):
     assert np.array_equal(cancelled.clip.samples, limited.clip.samples)
 
 
+class Hidden:
+    layers = ("hidden",)
+
+    def digest(self, heard, logits):
+        return heard["hidden"]
+
+
 def test_progress_tells_where_the_attack_stands(model):
     clip, seen, rests = song(), [], []
     outcome = attack(
@@ -154,13 +161,13 @@ def test_progress_tells_where_the_attack_stands(model):
         snr=30,
         steps=6,
         stop_early=False,
-        watch="hidden",
+        watch=(Hidden(),),
         progress=seen.append,
         rest=lambda: rests.append(1),
     )
     assert [p.gradients for p in seen] == [1, 2, 3, 4, 5, 6, 6]
     assert all(p.total == 6 for p in seen)
-    assert seen[-1].features.shape == (Track(clip, model).windows, 16)
+    assert seen[-1].seen[0].shape == (Track(clip, model).windows, 16)
     assert seen[0].delta.shape == (clip.frames,)
     assert seen[0].decision.label == outcome.clean.label
     assert len(outcome.trace["loss"]) == 7

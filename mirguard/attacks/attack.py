@@ -19,7 +19,7 @@ class Attack:
 
     `parameters` are all a person can set; those in `COMMON` belong to problem and ledger, the others go to the function.
     `norm` is set where the attack knows only one. `targeted` is False where a target makes no sense, and `untargeted` False
-    where one is needed. `gradients` False: the model's answers are enough."""
+    where one is needed. `gradients` False: the model's answers are enough. `evades` False: it cannot take detectors into account."""
 
     name: str
     title: str
@@ -32,6 +32,7 @@ class Attack:
     gradients: bool = True
     targeted: bool = True
     untargeted: bool = True
+    evades: bool = True
 
     def call(self, oracle: Any, values: Mapping[str, Any]) -> None:
         module, name = self.function.split(":")

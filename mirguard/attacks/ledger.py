@@ -35,7 +35,7 @@ class Step:
     logits: torch.Tensor  # track logits (rows, K)
     delta: torch.Tensor  # (rows, n), the candidate just judged
     best: torch.Tensor
-    features: torch.Tensor | None  # the watched layer (rows·windows, d)
+    seen: tuple[torch.Tensor, ...]  # what each watching probe made of the windows (rows·windows, d)
     seconds: float
 
 
@@ -71,7 +71,8 @@ class Ledger:
         self.success = torch.zeros(rows, dtype=torch.bool, device=device)
         self.hit = torch.zeros(rows, dtype=torch.bool, device=device)  # the latest candidate fools by `confidence`
         self.logits: torch.Tensor | None = None  # of the latest candidate (rows, K)
-        self.best_logits: torch.Tensor | None = None
+        self.said: torch.Tensor | None = None  # by the model itself
+        self.best_logits: torch.Tensor | None = None  # the same, of the best candidate
         self.trace: dict[str, list[torch.Tensor]] = {"loss": [], "margin": [], "snr_db": []}
         self._measure: Measure | None = None
         self._most_forwards = self._most_gradients = 0  # of any row, on the host
@@ -112,11 +113,13 @@ class Ledger:
         rows: torch.Tensor,
         delta: torch.Tensor,
         z: torch.Tensor,
+        said: torch.Tensor,
         loss: torch.Tensor | None,
-        features: torch.Tensor | None,
+        seen: tuple[torch.Tensor, ...],
         gradients: int,
     ) -> None:
-        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`, for which so many gradients were taken."""
+        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`, for which so many gradients were taken. What the
+        model itself says of them is `said`: not the same where detectors are to be evaded."""
         problem = self.problem
         if len(rows) == problem.rows:
             rows = slice(None)  # the same rows without copies of them
@@ -127,8 +130,8 @@ class Ledger:
             self._most_gradients += gradients
         if self.logits is None:
             self.logits = torch.full((problem.rows, z.shape[1]), torch.nan, device=problem.device)
-            self.best_logits = self.logits.clone()
-        self.logits[rows] = z
+            self.said, self.best_logits = self.logits.clone(), self.logits.clone()
+        self.logits[rows], self.said[rows] = z, said
         judged = delta[rows]
         targets = None if problem.targets is None else problem.targets[rows]
         gap = margin(z, problem.labels[rows], targets)
@@ -136,18 +139,18 @@ class Ledger:
         hit = fooled & (gap >= self.confidence)
         self.hit[rows] = hit
         if self._measure is None:
-            self._keep(rows, judged, z, gap, hit)
+            self._keep(rows, judged, said, gap, hit)
         else:
             inside = problem.norm.size(judged) <= problem.epsilon[rows] * (1.0 + 1e-6)
             fooled = fooled & inside
-            self._keep(rows, judged, z, torch.where(inside, gap, -torch.inf), hit & inside)
+            self._keep(rows, judged, said, torch.where(inside, gap, -torch.inf), hit & inside)
         self.success[rows] |= fooled
         if self.stop_early:
             self.active[rows] &= ~hit
-        self._note(rows, delta, judged, loss, gap, features)
+        self._note(rows, delta, judged, loss, gap, seen)
 
     def _keep(
-        self, rows: torch.Tensor | slice, judged: torch.Tensor, z: torch.Tensor, gap: torch.Tensor, hit: torch.Tensor
+        self, rows: torch.Tensor | slice, judged: torch.Tensor, said: torch.Tensor, gap: torch.Tensor, hit: torch.Tensor
     ) -> None:
         if self._measure is None:
             better = gap > self.best_margin[rows]
@@ -158,7 +161,7 @@ class Ledger:
             better = torch.where(hit, size < self.best_size[rows], none_yet & (gap > self.best_margin[rows]))
             self.best_size[rows] = torch.minimum(size, self.best_size[rows])
         self.best_margin[rows] = torch.where(better, gap, self.best_margin[rows])
-        for kept, new in ((self.best, judged), (self.best_logits, z)):
+        for kept, new in ((self.best, judged), (self.best_logits, said)):
             if isinstance(rows, slice):
                 torch.where(better[:, None], new, kept, out=kept)
             else:
@@ -171,7 +174,7 @@ class Ledger:
         judged: torch.Tensor,
         loss: torch.Tensor | None,
         gap: torch.Tensor,
-        features: torch.Tensor | None,
+        seen: tuple[torch.Tensor, ...],
     ) -> None:
         snr = self.problem.snr_db(judged, rows)
         for name, values in (("loss", loss), ("margin", gap), ("snr_db", snr)):
@@ -187,10 +190,10 @@ class Ledger:
                     forwards=self._most_forwards,
                     total=self.total,
                     success=self.success,
-                    logits=self.logits,
+                    logits=self.said,
                     delta=delta,
                     best=self.best,
-                    features=features,
+                    seen=seen,
                     seconds=time.perf_counter() - self._began,
                     **latest,
                 )

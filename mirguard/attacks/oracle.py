@@ -15,10 +15,12 @@ from mirguard.attacks.losses import LOSSES
 from mirguard.attacks.problem import Piece, Problem
 from mirguard.attacks.view import View
 from mirguard.errors import UsageError
-from mirguard.models.decision import track_logits
 
 # Track logits z (rows, K) and the numbers of those rows -> what is to be descended, (rows,).
 Objective = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+EXACT = float("inf")
+ROUNDED = 4.0  # how sharply objectives know of a detector to be evaded: the nearer of two aims leads, the other is not forgotten
 
 
 @dataclass
@@ -33,12 +35,12 @@ class _Pass:
 
 @dataclass
 class _Look:
-    """The model heard at one δ: window logits `(rows, windows, K)` for each transform and model, and what leads back."""
+    """The model heard at one δ: all windows' `(rows, windows, K + Σd)` for each transform and model, and what leads back."""
 
     rows: torch.Tensor
-    window_logits: list[torch.Tensor]
+    heard: list[torch.Tensor]
     passes: list[list[_Pass]]
-    features: torch.Tensor | None
+    seen: tuple[torch.Tensor, ...]
 
 
 class Oracle:
@@ -71,8 +73,8 @@ class Oracle:
     def logits(self, delta: torch.Tensor) -> torch.Tensor:
         """Track logits `(rows, K)` at δ, the mean over the view's transforms; of finished rows the last ones known."""
         look = self._hear(delta, graphs=False)
-        z = self._mean(self._track_logits(look.window_logits))
-        self.ledger.record(look.rows, delta, z, None, look.features, 0)
+        z = self._mean(self._track_logits(look.heard, look.rows, EXACT))
+        self.ledger.record(look.rows, delta, z, self._said(look, z), None, look.seen, 0)
         return self.ledger.logits
 
     def fooled(self, delta: torch.Tensor) -> torch.Tensor:
@@ -92,7 +94,7 @@ class Oracle:
         for part in windows.split(self.view.micro_batch):
             self.ledger.asked(row, len(part))
             with torch.no_grad():
-                parts.append(self.view.hear(0, part)[0].to(windows.device))
+                parts.append(self.view.hear(0, part)[0][:, : len(self.view.labels)].to(windows.device))
         return torch.cat(parts)
 
     def gradient(
@@ -105,15 +107,15 @@ class Oracle:
         self.view.require_gradient()
         self.ledger.before_gradient()
         look = self._hear(delta, graphs=True)
-        by_row = [z.requires_grad_() for z in look.window_logits]
+        by_row = [heard.requires_grad_() for heard in look.heard]
         with torch.enable_grad():
-            z = self._track_logits(by_row)
+            z = self._track_logits(by_row, look.rows, ROUNDED)
             loss = self._mean([self._objective(objective, part, look.rows) for part in z])
             slopes = torch.autograd.grad(loss.sum(), by_row)
         gradient = self._back(look, delta, [slopes])[0]
-        self.ledger.record(
-            look.rows, delta, self._mean(z).detach(), loss.detach() if is_loss else None, look.features, 1
-        )
+        judged = self._judged(look, z)
+        said, told = self._said(look, judged), loss.detach() if is_loss else None
+        self.ledger.record(look.rows, delta, judged, said, told, look.seen, 1)
         return gradient
 
     def jacobian(self, delta: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,15 +125,16 @@ class Oracle:
         self.view.require_gradient()
         self.ledger.before_gradient()
         look = self._hear(delta, graphs=True)
-        by_row = [z.requires_grad_() for z in look.window_logits]
+        by_row = [heard.requires_grad_() for heard in look.heard]
         with torch.enable_grad():
-            z = self._mean(self._track_logits(by_row))
-            chosen = z.gather(1, classes[look.rows])
+            z = self._track_logits(by_row, look.rows, ROUNDED)
+            chosen = self._mean(z).gather(1, classes[look.rows])
             slopes = [
                 torch.autograd.grad(chosen[:, c].sum(), by_row, retain_graph=True) for c in range(classes.shape[1])
             ]
         rows = self._back(look, delta, slopes)
-        self.ledger.record(look.rows, delta, z.detach(), None, look.features, classes.shape[1])
+        judged = self._judged(look, z)
+        self.ledger.record(look.rows, delta, judged, self._said(look, judged), None, look.seen, classes.shape[1])
         return self.ledger.logits, torch.stack(rows)
 
     # -- Hearing forwards, and back ------------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class Oracle:
         with the clip."""
         self.ledger.before_look()
         rows = self.ledger.active.nonzero()[:, 0]
-        heard, passes, features, held = [], [], [], 0
+        heard, passes, seen, held = [], [], [], 0
         for transform in self.view.draws(self._looks):
             for number, model in enumerate(self.view.models):
                 parts, way = [], []
@@ -155,16 +158,16 @@ class Oracle:
                     leaf = delta[piece.index].detach()
                     leaf.requires_grad_(keep)
                     with torch.set_grad_enabled(keep):
-                        z, seen = self.view.hear(number, piece.windows(leaf))
+                        z, watched = self.view.hear(number, piece.windows(leaf))
                     way.append(_Pass(number, piece, leaf, z if keep else None))
                     parts.append(z.detach().to(delta.device))
-                    if seen is not None and transform is None:
-                        features.append(seen)
+                    if watched and transform is None:
+                        seen.append(watched)
                 joined = parts[0] if len(parts) == 1 else torch.cat(parts)
                 heard.append(joined.view(len(rows), -1, joined.shape[-1]))
                 passes.append(way)
         self._looks += 1
-        return _Look(rows, heard, passes, torch.cat(features) if features else None)
+        return _Look(rows, heard, passes, tuple(torch.cat(of_probe) for of_probe in zip(*seen, strict=True)))
 
     def _back(self, look: _Look, delta: torch.Tensor, slopes: list[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
         """∂/∂δ `(rows, n)` of each of C objectives from their slopes with respect to all window logits; graphs are freed as
@@ -195,11 +198,26 @@ class Oracle:
                 first += count
         return [self.problem.direction(gradient) for gradient in gradients]
 
-    def _track_logits(self, heard: list[torch.Tensor]) -> list[torch.Tensor]:
+    def _track_logits(self, heard: list[torch.Tensor], rows: torch.Tensor, sharpness: float) -> list[torch.Tensor]:
         """For each transform, the track logits `(rows, K)` of all models together."""
-        models, task = len(self.view.models), self.view.task
-        z = [track_logits(windows, task) for windows in heard]
+        models, targets = len(self.view.models), self.problem.targets
+        labels, targets = self.problem.labels[rows], None if targets is None else targets[rows]
+        z = [self.view.track_logits(windows, labels, targets, sharpness) for windows in heard]
         return [self.view.together(z[first : first + models]) for first in range(0, len(z), models)]
+
+    def _judged(self, look: _Look, z: list[torch.Tensor]) -> torch.Tensor:
+        """The track logits that count, without a graph: those an objective saw, but with detectors at their word."""
+        if not self.view.evade:
+            return self._mean(z).detach()
+        with torch.no_grad():
+            return self._mean(self._track_logits(look.heard, look.rows, EXACT))
+
+    def _said(self, look: _Look, judged: torch.Tensor) -> torch.Tensor:
+        """What the models themselves say `(rows, K)`, whatever detectors make of it."""
+        if not self.view.evade:
+            return judged
+        with torch.no_grad():
+            return self._mean([self.view.said(heard) for heard in look.heard])  # one model: none can be evaded on several
 
     def _objective(self, objective: str | Objective, z: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         if not isinstance(objective, str):

@@ -13,9 +13,10 @@ class t. Here a *clip* is scored, by −mean over its windows of log p̂(f_w | t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
@@ -42,6 +43,7 @@ class Kde:
                 f"A reference of {reference.size} clip is too small for a density; use a folder with more clean clips."
             )
         self.layer, self.task, self._reference = reference.layer, reference.task, reference
+        self.layers = (reference.layer,)
         self._mean, deviation = features.mean(0), features.std(0)
         if not (deviation > 1e-12).any():
             raise UsageError(
@@ -78,6 +80,10 @@ class Kde:
                 best = (sigma, densities)
         self.bandwidth, densities = best
         return densities
+
+    def digest(self, heard: Mapping[str, torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
+        """The last hidden layer itself."""
+        return heard[self.layer].flatten(1)
 
     def score(self, features: np.ndarray, label: str) -> float:
         """−mean log p̂ of windows `(windows, d)` given the track's predicted class."""

@@ -14,6 +14,7 @@ from mirguard.attacks.view import View
 from mirguard.channel.chain import Link, draws
 from mirguard.errors import Cancelled
 from mirguard.models.contract import Classifier
+from mirguard.models.evadable import Evadable, Probe
 
 Rest = Callable[[], None]
 
@@ -24,11 +25,14 @@ def view_of(
     count: int,
     sample_rate: int,
     seed: int,
-    watch: str | None = None,
+    *,
+    watch: Sequence[Probe] = (),
+    evade: Sequence[Evadable] = (),
     like: Classifier | None = None,
 ) -> View:
     """The models as an attack hears them: through `count` draws of the channel at each look, where there is one."""
-    return View(*models, watch=watch, draws=draws(channel, sample_rate, count, seed) if channel else None, like=like)
+    heard_through = draws(channel, sample_rate, count, seed) if channel else None
+    return View(*models, watch=watch, evade=evade, draws=heard_through, like=like)
 
 
 def attack_problem(

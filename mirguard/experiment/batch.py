@@ -19,6 +19,7 @@ from mirguard.experiment.goal import choose_target
 from mirguard.experiment.outcome import BatchOutcome
 from mirguard.experiment.plan import check_knowledge, resolve_values
 from mirguard.models.contract import Classifier
+from mirguard.models.evadable import Evadable
 
 
 def attack_batch(
@@ -35,6 +36,7 @@ def attack_batch(
     channel: Sequence[Link] = (),
     draws: int = 8,
     restriction: Restriction = FREE,
+    evade: Sequence[Evadable] = (),
     progress: Callable[[Step], None] | None = None,
     cancel: threading.Event | None = None,
     rest: Rest | None = None,
@@ -45,7 +47,8 @@ def attack_batch(
 
     `labels (rows,)` are the true classes (default: the model's own decisions); `target` is a label for all rows or
     class numbers `(rows,)`. With `snr` every row has the budget of its own level. `surrogates`, `channel`, `draws` and
-    `restriction` are as for a clip; surrogates must have the model's windows and labels.
+    `restriction` are as for a clip; surrogates must have the model's windows and labels. With detectors to `evade`, a row
+    is done only when these, too, are deceived; its `success` tells of the model alone.
     """
     found = find_attack(attack)
     check_knowledge(found, surrogates or (model,), len(surrogates) > 0)
@@ -71,7 +74,7 @@ def attack_batch(
     scale = torch.ones_like(level) if snr is None else level / typical
     epsilon = values["epsilon"] * scale
     problem = Batch(x, model.sample_rate, labels, targets, values["norm"], epsilon, seed, scale, restriction)
-    view = view_of(surrogates or (model,), channel, draws, model.sample_rate, seed, like=model)
+    view = view_of(surrogates or (model,), channel, draws, model.sample_rate, seed, evade=evade, like=model)
     ledger, cancelled = attack_problem(problem, view, found, values, progress, cancel, rest, max_gradients)
 
     wrong = said != labels if targets is None else torch.zeros_like(said, dtype=torch.bool)

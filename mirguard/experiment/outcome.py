@@ -36,6 +36,7 @@ class Experiment:
     channel: tuple[Link, ...] = ()
     draws: int = 0
     restriction: Restriction = FREE
+    evade: tuple[str, ...] = ()  # detectors to be deceived as well
 
     @property
     def knowledge(self) -> str:
@@ -49,7 +50,8 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Progress:
-    """How a running attack on a clip stands; `delta` and `best` are `(frames,)`, `features` `(windows, d)` of the watched layer."""
+    """How a running attack on a clip stands; `delta` and `best` are `(frames,)`, `seen` holds what each
+    watching probe made of the windows, `(windows, d)`."""
 
     gradients: int
     forwards: int
@@ -61,7 +63,7 @@ class Progress:
     decision: Decision
     delta: torch.Tensor
     best: torch.Tensor
-    features: torch.Tensor | None
+    seen: tuple[torch.Tensor, ...]
     seconds: float
 
 

@@ -32,12 +32,14 @@ def plan(
     channel: Sequence[Link] = (),
     draws: int = 8,
     restriction: Restriction = FREE,
+    evade: Sequence[str] = (),
     **parameters: Any,
 ) -> Experiment:
     """An experiment with every value checked and every default filled in; UsageError says in one sentence what is wrong.
 
     With `surrogates` the attack sees them in equal parts instead of the model, which only judges the result. With a `channel`
-    each look of the attack is the mean over the sound itself and `draws` draws of the chain."""
+    each look of the attack is the mean over the sound itself and `draws` draws of the chain. Names of detectors in `evade` are to
+    be deceived as well."""
     found = find_attack(attack)
     check_knowledge(found, surrogates or (model,), len(surrogates) > 0)
     if subtype not in SUBTYPES:
@@ -74,7 +76,18 @@ def plan(
         tuple(channel),
         draws if channel else 0,
         restriction.check(clip.duration, clip.sample_rate),
+        _evadable(found, evade, surrogates),
     )
+
+
+def _evadable(attack: Attack, evade: Sequence[str], surrogates: Sequence[Classifier]) -> tuple[str, ...]:
+    if evade and surrogates:
+        raise UsageError(
+            "A detector reads the model that is attacked; an attacker who sees only surrogates of it cannot evade one."
+        )
+    if evade and not attack.evades:
+        raise UsageError(f"{attack.name} does not look at what comes of it, so it cannot evade a detector.")
+    return tuple(dict.fromkeys(evade))
 
 
 def check_knowledge(attack: Attack, seen: Sequence[Classifier], surrogates: bool) -> None:

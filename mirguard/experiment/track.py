@@ -28,6 +28,7 @@ from mirguard.experiment.goal import choose_target
 from mirguard.experiment.outcome import Experiment, Export, Outcome, Progress
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import Decision, decide, decision_of, track_logits
+from mirguard.models.evadable import Evadable, Probe
 from mirguard.models.tracks import classify, window_logits
 
 
@@ -40,18 +41,22 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     cancel: threading.Event | None = None,
     rest: Rest | None = None,
-    watch: str | None = None,
+    watch: Sequence[Probe] = (),
+    evade: Sequence[Evadable] = (),
     export_to: str | Path | None = None,
     max_gradients: int | None = None,
 ) -> Outcome:
     """Attack `clip` as the experiment says, then export, re-read, re-classify and measure.
 
     `progress` is called after each look at the model, `rest` between micro-batches, `cancel` ends the attack at the next
-    of them (the best candidate until then is what comes back); `watch` names a layer for `Progress.features`.
+    of them (the best candidate until then is what comes back). What the probes of `watch` make of each candidate is in
+    `Progress.seen`; `evade` are the detectors that the experiment names, fitted on this model.
     """
     planned = (experiment.clip_hash, experiment.model_hash, *(code for _name, code in experiment.surrogates))
     if planned != (clip.hash, model.hash, *(surrogate.hash for surrogate in surrogates)):
         raise UsageError("This experiment was planned for another clip or model; plan it again.")
+    if experiment.evade != tuple(detector.name for detector in evade):
+        raise UsageError("This experiment was planned to evade other detectors; plan it again.")
     require_snr()
     if export_to is not None:
         export_to = check_export(export_to, experiment.subtype)
@@ -65,7 +70,8 @@ def run(
         experiment.draws,
         clip.sample_rate,
         experiment.seed,
-        watch=None if surrogates else watch,
+        watch=() if surrogates else watch,
+        evade=evade,
     )
     own = _of_surrogates(surrogates, view, clip, rest) if surrogates else track_logits(heard[None], model.task)[0]
     label, target = _aim(experiment, values, clean, view, own)
@@ -149,7 +155,7 @@ def _progress(step: Step, view: View, clean: Decision) -> Progress:
         decision=decision_of(step.logits[0], view.labels, view.task, clean.windows),
         delta=step.delta[0],
         best=step.best[0],
-        features=step.features,
+        seen=step.seen,
         seconds=step.seconds,
     )
 
@@ -175,6 +181,7 @@ def _exported(clip: Clip, delta: np.ndarray, experiment: Experiment, path: Path 
         "surrogates": [name for name, _hash in experiment.surrogates],
         "channel": [one.to_json() for one in experiment.channel],
         "restriction": experiment.restriction.to_json(),
+        "evade": list(experiment.evade),
         "seed": experiment.seed,
         "threads": torch.get_num_threads(),
         "name": f"{Path(experiment.clip_name).stem} ({experiment.attack})",

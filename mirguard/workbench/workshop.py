@@ -243,7 +243,7 @@ class Workshop:
             progress=narrator,
             cancel=job.cancel,
             rest=_rest_of(job),
-            watch=detector.layer if detector is not None else None,
+            watch=() if detector is None else (detector,),
         )
         job.tell(narrator.keeper.trail())
         return outcome
@@ -327,8 +327,8 @@ class Narrator:
                 self._sounded = now
             else:
                 delta = None
-        if self._detector is not None and progress.features is not None:
-            features = progress.features.detach().float().cpu().numpy()
+        if self._detector is not None and progress.seen:
+            features = progress.seen[0].float().cpu().numpy()
             reading = self._detector.read(features, progress.decision, self._fpr)
         points, self._points = tuple(self._points), []
         heard = tuple(self.keeper.heard[self._heard :])

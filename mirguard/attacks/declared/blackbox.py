@@ -96,6 +96,7 @@ BLACKBOX = (
             CONFIDENCE,
             STOP_EARLY,
         ),
+        evades=False,
         knowledge=LIMITED,
         gradients=False,
     ),

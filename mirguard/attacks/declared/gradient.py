@@ -48,6 +48,7 @@ GRADIENT = (
         (EPSILON, ANY_NORM, RESTARTS, CONFIDENCE),
         knowledge=NONE,
         gradients=False,
+        evades=False,
     ),
     Attack(
         "fgsm",

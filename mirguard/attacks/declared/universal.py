@@ -34,6 +34,7 @@ UNIVERSAL = (
         (EPSILON, NORM, PERTURBATION, OFFSET, CONFIDENCE),
         knowledge=ZERO,
         gradients=False,
+        evades=False,
     ),
 )
 
