@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_one_line(say, brought, tmp_path):
     assert_told(say("add", tmp_path / "nowhere"), 1, "There is no ")
     assert_told(say("add", brought / "w.pt"), 1, "needs a model.toml beside it")
     assert_told(say("add", brought, "--name", TOY), 2, "bundled model called toy-instruments")
-    assert_told(say("add", brought, "--name", "a/b"), 1, "name must be")
+    assert_told(say("add", brought, "--name", "a/b"), 1, "'a/b' cannot be a model's name")
     say("add", brought)
     assert_told(say("add", brought), 2, "You have a model called foreign already")
     assert say("add", brought, "--replace")[0] == 0
