@@ -24,6 +24,7 @@ _HOMES = {
     "add_model": "mirguard.models.add",
     "remove_model": "mirguard.models.add",
     "train_classifier": "mirguard.models.training.make",
+    "defend": "mirguard.defences.defend",
     "labelled_folder": "mirguard.datasets.folder",
     "known_set": "mirguard.datasets.mirdata_sets",
     "split": "mirguard.datasets.splits",

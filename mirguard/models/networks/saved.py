@@ -19,10 +19,19 @@ from mirguard.models.decision import SINGLE_LABEL
 from mirguard.models.file_hash import file_hash
 from mirguard.models.front_ends import make_front_end
 from mirguard.models.model_file import ModelFile
+from mirguard.models.networks.hardened import build
 
 WEIGHTS = "weights.safetensors"
 MICRO_BATCH = 16  # windows: some 0.1 s forward and backward on one thread
 COUNTERS = "num_batches_tracked"  # of batch normalisation; used in training only
+
+
+class OwnNetwork(TorchClassifier):
+    """A classifier whose network can be built anew and trained further: `architecture` is its name, `network.settings` what it is
+    built from, `representation` what it hears, as a model.toml keeps it."""
+
+    architecture: str
+    representation: str | Mapping[str, Any]
 
 
 def save_network(
@@ -74,7 +83,7 @@ def save_network(
     return file
 
 
-def load(file: ModelFile) -> TorchClassifier:
+def load(file: ModelFile) -> OwnNetwork:
     """The classifier that a model.toml with a network of ours describes; FileError with one sentence if it cannot be built.
 
     Settings are checked before anything is allocated: the network is laid out without memory and takes the file's arrays as its
@@ -84,13 +93,12 @@ def load(file: ModelFile) -> TorchClassifier:
         architecture = find_architecture(file.network["name"])
         front_end = make_front_end(file.representation, file.sample_rate, file.window)
         with torch.device("meta"):
-            network = architecture.build(
-                len(file.labels), {key: value for key, value in file.network.items() if key != "name"}
-            )
+            settings = {key: value for key, value in file.network.items() if key != "name"}
+            network = build(architecture, len(file.labels), settings)
         network.load_state_dict(_weights(file, network), assign=True)
         if architecture.channels_last:
             network.to(memory_format=torch.channels_last)
-        classifier = TorchClassifier(
+        classifier = OwnNetwork(
             file.name,
             front_end,
             network,
@@ -105,6 +113,7 @@ def load(file: ModelFile) -> TorchClassifier:
         )
     except UsageError as error:
         raise FileError(f"{file.name}: {error}") from error
+    classifier.architecture, classifier.representation = architecture.name, file.representation
     # Of the files, not of tensors: the mel filters are computed here, and another processor may round them otherwise.
     classifier.hash = file_hash(file)
     _try(classifier)

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import nn
 
 from mirguard.errors import Cancelled, UsageError
 from mirguard.models.decision import SINGLE_LABEL, TAGGING
+from mirguard.models.training.state import Keeper, State
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Excerpts(Protocol):
         ...
 
 
+# What a step makes small: sounds `(batch, window)` as heard, their targets, where to draw chance from -> the mean loss, with a
+# graph to the network's parameters, and how many of the sounds were right.
+Objective = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, float]]
+
+
 def train(
     front_end: nn.Module,
     network: nn.Module,
@@ -70,13 +76,17 @@ def train(
     progress: Callable[[Epoch], None] | None = None,
     cancel: threading.Event | None = None,
     rest: Callable[[], None] | None = None,
+    objective: Objective | None = None,
+    keeper: Keeper | None = None,
 ) -> list[Epoch]:
     """Train `network` in place on `sounds (n, samples)`, float32 in ±1 at the front end's rate, at least `window` long.
 
     In each epoch one window is cut at a random place from every sound. `labels` are numbers `(n,)`, or for a tagger 0s and 1s
-    `(n, K)`. AdamW (Loshchilov and Hutter, ICLR 2019) with a cosine schedule. Leaves the network in evaluation mode. `rest` is
-    called between batches. Raises UsageError for arrays that do not fit together, Cancelled when `cancel` is set; what `progress`
-    raises ends the training, too.
+    `(n, K)`. AdamW (Loshchilov and Hutter, ICLR 2019) with a cosine schedule; parameters that want no gradient stay as they are.
+    Leaves the network in evaluation mode. `rest` is called between batches. `objective` takes the place of the cross-entropy
+    with the labels (see `Objective`). With a `keeper` the state is kept after each epoch, and a training whose state it has goes
+    on from there: to the same weights as if it had never stopped. Raises UsageError for arrays that do not fit together,
+    Cancelled when `cancel` is set; what `progress` raises ends the training, too.
     """
     recipe = recipe or Recipe()
     _check(sounds, labels, window, task)
@@ -85,8 +95,9 @@ def train(
     targets = torch.from_numpy(labels.astype(np.int64 if task == SINGLE_LABEL else np.float32))
     device = next(network.parameters()).device
     front_end = front_end.to(device)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    objective = objective or labels_objective(front_end, network, task, recipe.label_smoothing)
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=recipe.learning_rate,
@@ -94,7 +105,11 @@ def train(
     batches = max(1, len(sounds) // recipe.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, batches * recipe.epochs))
     began, history = time.perf_counter(), []
-    for number in range(1, recipe.epochs + 1):
+    kept = keeper.load() if keeper else None
+    if kept is not None:
+        kept.restore(network, optimiser, schedule, rng, noise)
+        history = [Epoch(**epoch) for epoch in kept.history]
+    for number in range(len(history) + 1, recipe.epochs + 1):
         network.train()
         order = rng.permutation(len(sounds))
         loss_sum, right, seen = 0.0, 0.0, 0
@@ -105,17 +120,13 @@ def train(
                 network.eval()
                 raise Cancelled("Training was cancelled.")
             heard = _augmented(sounds, chosen, window, recipe, rng, noise).to(device)
-            wanted = targets[chosen].to(device)
-            with torch.no_grad():
-                representation = front_end(heard)
-            logits = network(representation)
-            loss = _loss(logits, wanted, task, recipe.label_smoothing)
+            loss, now_right = objective(heard, targets[chosen].to(device), noise)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             schedule.step()
             loss_sum += float(loss.detach()) * len(chosen)
-            right += _right(logits.detach(), wanted, task)
+            right += now_right
             seen += len(chosen)
         network.eval()
         held_out = (
@@ -124,9 +135,24 @@ def train(
         history.append(
             Epoch(number, recipe.epochs, loss_sum / seen, right / seen, held_out, time.perf_counter() - began)
         )
+        if keeper:
+            keeper.save(State.of(network, optimiser, schedule, rng, noise, [asdict(epoch) for epoch in history]))
         if progress:
             progress(history[-1])
+    network.eval()
     return history
+
+
+def labels_objective(front_end: nn.Module, network: nn.Module, task: str, smoothing: float) -> Objective:
+    """The cross-entropy with the labels, smoothed."""
+
+    def objective(heard: torch.Tensor, wanted: torch.Tensor, _draw: torch.Generator) -> tuple[torch.Tensor, float]:
+        with torch.no_grad():
+            representation = front_end(heard)
+        logits = network(representation)
+        return labels_loss(logits, wanted, task, smoothing), count_right(logits.detach(), wanted, task)
+
+    return objective
 
 
 def window_logits(
@@ -156,7 +182,7 @@ def window_accuracy(
     """The part of the windows that get their sound's label (for a tagger: whose top tag is one of the sound's)."""
     logits = window_logits(front_end, network, sounds, window=window)
     wanted = torch.from_numpy(np.repeat(labels, logits.shape[1], axis=0))
-    return _right(logits.flatten(0, 1), wanted, task) / len(wanted)
+    return count_right(logits.flatten(0, 1), wanted, task) / len(wanted)
 
 
 def _check(sounds: np.ndarray | Excerpts, labels: np.ndarray, window: int, task: str) -> None:
@@ -205,13 +231,15 @@ def _amplitudes(rng: np.random.Generator, decibels: tuple[float, float], count: 
     return torch.from_numpy(10 ** (rng.uniform(*decibels, count) / 20)).float()[:, None]
 
 
-def _loss(logits: torch.Tensor, wanted: torch.Tensor, task: str, smoothing: float) -> torch.Tensor:
+def labels_loss(logits: torch.Tensor, wanted: torch.Tensor, task: str, smoothing: float) -> torch.Tensor:
+    """Mean cross-entropy of logits `(batch, K)` with class numbers `(batch,)`, for a tagger with 0s and 1s `(batch, K)`."""
     if task == SINGLE_LABEL:
         return F.cross_entropy(logits, wanted, label_smoothing=smoothing)
     return F.binary_cross_entropy_with_logits(logits, wanted * (1 - smoothing) + smoothing / 2)
 
 
-def _right(logits: torch.Tensor, wanted: torch.Tensor, task: str) -> float:
+def count_right(logits: torch.Tensor, wanted: torch.Tensor, task: str) -> float:
+    """How many rows have their label (for a tagger: one of their tags) on top."""
     top = logits.argmax(-1)
     if task == SINGLE_LABEL:
         return float((top == wanted).sum())

@@ -80,7 +80,7 @@ def train_classifier(
     chosen = find_method(method)
     values = resolve(chosen.parameters, parameters)
     target = place_for(name, folder, replace)
-    _check(dataset)
+    check_data(dataset)
     check_place(target)
     tell = Teller(progress)
     ear = Ear(most=values["windows"], cache=cache, progress=tell.heard, cancel=cancel, rest=rest)
@@ -88,7 +88,7 @@ def train_classifier(
     job = Job(name, labels, tuple(dataset.items), values, seed, ear, cancel, tell)
     made = _way(chosen)(chosen, job)
     tell(TESTING, None, "Deciding on the test clips")
-    report = _judge(job, made)
+    report = judge(job, made)
     warnings = doubts(dataset, made, report)
     card = {
         "made": "trained",
@@ -109,7 +109,7 @@ def train_classifier(
     return Trained(file, report, classifier, (*dataset.skipped, *made.skipped))
 
 
-def _check(dataset: Any) -> None:
+def check_data(dataset: Any) -> None:
     """Whether there is anything to learn, before anything is heard."""
     labels, items = tuple(dataset.labels), tuple(dataset.items)
     if len(labels) < 2:
@@ -159,12 +159,12 @@ def _way(method: Method) -> Callable[[Method, Job], Made]:
     return with_learner
 
 
-def _judge(job: Job, made: Made) -> Report:
-    """A clip's decision is the mean of its windows' probabilities, as everywhere."""
+def judge(job: Job, made: Made, task: str = SINGLE_LABEL) -> Report:
+    """Figures on the test clips. A clip's decision is the mean of its windows' probabilities, as everywhere."""
     heard, clip = np.unique(made.clip, return_inverse=True)
     assert all(made.items[number].split == TEST for number in heard.tolist())
     said = [
-        int(track_logits(torch.from_numpy(made.logits[clip == number])[None], SINGLE_LABEL)[0].argmax())
+        int(track_logits(torch.from_numpy(made.logits[clip == number])[None], task)[0].argmax())
         for number in range(len(heard))
     ]
     wanted = job.numbers([made.items[number] for number in heard.tolist()])
