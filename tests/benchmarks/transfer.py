@@ -1,12 +1,12 @@
 """What attacks made on some of the shipped models do to the others at one SNR, beside white noise: tables, and what they show.
 
-    python tests/benchmarks/transfer.py [--clips 120] [--seed 77] [--snr 20] [--attacks fgsm pgd] [--json FILE]
+    python tests/benchmarks/transfer.py [--clips 96] [--seed 77] [--snr 20] [--attacks fgsm pgd] [--steps 20] [--json FILE]
 
 Sources are the shipped networks one by one and, for each, all other networks in equal parts (leave one out, as in Liu et al. 2017);
 targets are these and the models without gradients (as in Papernot, McDaniel & Goodfellow 2016). The clips are fresh: nothing was
 trained, tuned or chosen on them. A cell counts the clips that the target gets right without the attack. Every source meets the same
-clips, so differences are judged clip for clip. With --json the matrices are kept, one document in a list. Defaults take some 25
-minutes of one core, most of it pgd's; minimal-l2 can be named as well.
+clips, so differences are judged clip for clip. With --json the matrices are kept, one document in a list. Defaults take some 10
+minutes of one core, most of it pgd's; `--steps` is of attacks that take steps. minimal-l2 can be named as well.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from scipy import stats
 
+from mirguard.attacks.attack import STEPS
+from mirguard.attacks.catalogue import find_attack
 from mirguard.clip import Clip
 from mirguard.datasets.synthesis import dataset
 from mirguard.experiment.transfer import GOALS, UNTARGETED, Cell, TransferMatrix, transfer_matrix
@@ -39,10 +41,11 @@ Which = Callable[[Cell], bool]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--clips", type=int, default=120)
+    parser.add_argument("--clips", type=int, default=96)
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--attacks", nargs="+", default=["fgsm", "pgd"])
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
@@ -55,6 +58,7 @@ def main() -> None:
     print(f"{len(x)} windows of 2 s, seed {options.seed}, {options.snr:g} dB SNR, load {os.getloadavg()[0]:.1f}")
     kept = []
     for attack in options.attacks:
+        steps = {"steps": options.steps} if STEPS in find_attack(attack).parameters else {}
         for goal in GOALS:
             blocks = [
                 transfer_matrix(
@@ -66,6 +70,7 @@ def main() -> None:
                     snr=options.snr,
                     goal=goal,
                     seed=options.seed,
+                    **steps,
                 )
                 for first in range(0, len(x), BLOCK)
             ]
