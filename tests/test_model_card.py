@@ -161,12 +161,24 @@ def test_figures_without_an_interval_get_wilson_s():
 
 def test_the_card_of_the_chosen_model_opens_from_beside_the_menu(bench):
     bench.start()
-    bench.until(lambda: bench.document.models and bench.document.model)
+    bench.until(lambda: TOY in [info.name for info in bench.document.models])
     bench.window.designer.card_button.click()
-    card = bench.window.findChild(ModelCard)
+    bench.until(lambda: cards(bench))
+    card = cards(bench)[0]
     assert card.info.name == TOY
     card.reject()
+    bench.until(lambda: not cards(bench))
     assert bench.window.actions_by_name["model-card"].isEnabled()
+
+
+def test_the_card_can_be_asked_for_where_the_model_is_there_before_the_list(bench):
+    bench.start()
+    bench.until(lambda: bench.document.models)
+    models, action = bench.document.models, bench.window.actions_by_name["model-card"]
+    bench.document.set_models(())
+    assert bench.document.model is not None and not action.isEnabled()
+    bench.document.set_models(models)
+    assert action.isEnabled()
 
 
 # -- the menu ----------------------------------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         "clips": (*with_document(clips), frame),
         "current": (*with_document(clips, labels, design, readings, run, trace, result), frame),
         "labels": with_document(clips, labels),
-        "models": (*with_document(models, window.transfer.show_models), window.deeds.show_models),
+        "models": (*with_document(models, window.transfer.show_models), window.deeds.show_models, frame),
         "model": (
             *with_document(models, design, clips, labels, readings, run, trace, window.transfer.show_models),
             frame,
