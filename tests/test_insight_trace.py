@@ -27,7 +27,7 @@ def look(delta: torch.Tensor, best: torch.Tensor, margin: float = -1.0) -> Progr
         "snr_db": 40.0,
         "success": margin > 0,
     }
-    return Progress(**told, decision=decision, delta=delta, best=best, features=None, seconds=0.1)
+    return Progress(**told, decision=decision, delta=delta, best=best, seen=(), seconds=0.1)
 
 
 def deltas(count: int, frames: int = 200) -> torch.Tensor:
@@ -116,6 +116,19 @@ def test_stepping_back_shows_and_plays_that_step_and_one_click_goes_back(attacke
     assert not panel.back_button.isVisible()
     assert panel.slider.value() == [kept.look for kept in entry.trail.kept].index(entry.trail.best)
     window.listening.toggle()
+
+
+def test_what_stand_ins_heard_is_not_said_of_the_model(attacked):
+    bench, panel = attacked, attacked.window.trace
+    bench.document.change_design(surrogates=("toy-magnitude-mlp",), values={"steps": 5, "stop_early": False})
+    bench.run()
+    bench.until(lambda: "stand-ins heard, not the model" in panel.detail.text())
+    assert [mark.label.format for mark in panel.figures._marks] == ["stand-ins fooled"]
+    panel.slider.setValue(2)
+    bench.until(lambda: bench.document.moment is not None)
+    assert panel.detail.text().startswith("Stand-ins: ")
+    assert "heard by the stand-ins as" in bench.window.labels.verdict.text()
+    panel.back_button.click()
 
 
 def test_a_new_attack_ends_the_moment(attacked):

@@ -80,6 +80,7 @@ def test_escape_stops_the_making_and_keeps_nothing(bench, folder, tmp_path):
     dialog.reject()  # Esc
     bench.until(lambda: dialog.close_button.text() == "Close")
     assert "nothing was kept" in dialog.state.text() and dialog.isVisible()
+    assert dialog.state.property("role") == "muted"  # what a person asked for is no trouble
     assert not (tmp_path / "data" / "universal").exists()
     assert bench.document.design.attack != "universal"
     dialog.reject()
@@ -91,7 +92,8 @@ def test_what_cannot_be_done_is_told_in_the_dialog(bench, folder, tmp_path):
     dialog.set_folder(folder)
     dialog.name.setText("../no name")
     dialog.make_button.click()
-    assert "name is letters" in dialog.state.text()
+    assert "cannot be a perturbation's name" in dialog.state.text()
+    assert dialog.state.property("role") == "danger"
     empty = tmp_path / "empty"
     empty.mkdir()
     dialog.set_folder(empty)

@@ -66,7 +66,7 @@ DEEDS = {
         Deed("live", "&Live", (), "", "Run again whenever a setting changes", True),
         Deed(
             "restrict",
-            "Draw where it may &be",
+            "Draw where the perturbation may &be",
             ("R",),
             "restrict",
             "Drag on a spectrogram over the times and frequencies that may be changed; with Shift times only, with Ctrl "
@@ -74,7 +74,11 @@ DEEDS = {
             True,
         ),
         Deed(
-            "unrestrict", "Let it be &anywhere", (), "", "Restrict the perturbation to no times, frequencies or levels"
+            "unrestrict",
+            "Let the perturbation be &anywhere",
+            (),
+            "",
+            "Restrict the perturbation to no times, frequencies or levels",
         ),
         Deed(
             "universal",

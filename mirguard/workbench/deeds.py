@@ -244,6 +244,7 @@ class Deeds:
         generalising.working.connect(dialog.show_progress)
         generalising.made.connect(dialog.show_made)
         generalising.failed.connect(dialog.show_trouble)
+        generalising.cancelled.connect(dialog.show_cancelled)
         self.show(dialog)
 
     def transfer(self) -> None:

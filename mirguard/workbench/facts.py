@@ -145,6 +145,11 @@ class Entry:
         return self.clip.name
 
     @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """The models that the attack saw instead of the one that it was to fool: what was heard on the way, they heard."""
+        return self.made_with[0].surrogates if self.made_with else ()
+
+    @property
     def heard(self) -> Sequence[Heard]:
         """The probabilities along the attack that led to the result."""
         return self.trail.heard if self.trail else ()

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from mirguard.attacks.restriction import Restriction
 from mirguard.words import counted
+from mirguard.workbench.design import Design
 
 
 def looks(gradients: int, forwards: int) -> str:
     """What an attack has cost: gradients, or without any the queries."""
     return counted(gradients, "gradient") if gradients else counted(forwards, "query")
+
+
+def fooled_by(design: Design) -> str:
+    """What marks the step of an attack of this design at which it first got what it wanted."""
+    return "stand-ins fooled" if design.surrogates else "fooled"
+
+
+def in_a_row(*parts: str) -> str:
+    """Figures beside each other; a line breaks between them, after the dot, and not inside one."""
+    return "\u00a0· ".join(part.replace(" ", "\u00a0") for part in parts)
 
 
 def sentence(words: str) -> str:

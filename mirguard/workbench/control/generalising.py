@@ -34,6 +34,7 @@ class Generalising(QObject):
     working = Signal(str, object)
     made = Signal(object)  # Universal
     failed = Signal(str)
+    cancelled = Signal()
 
     def __init__(self, bench: Bench, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -86,7 +87,7 @@ class Generalising(QObject):
 
     def _cancelled(self, answer: Answer) -> None:
         self.working.emit("", None)
-        self.failed.emit("Cancelled; nothing was kept.")
+        self.cancelled.emit()
 
 
 def _left(seconds: float, fraction: float | None) -> str:

@@ -133,6 +133,9 @@ class UniversalDialog(QDialog):
         held_out = [rate for rate in made.rates if rate.held_out] or list(made.rates)
         self._say(f"{made.name} is in the designer's menu. On {held_out[0].sentence}.", "good")
 
+    def show_cancelled(self) -> None:
+        self._say("Cancelled; nothing was kept.", "muted")
+
     def show_trouble(self, sentence: str) -> None:
         self._say(sentence, "danger")
 

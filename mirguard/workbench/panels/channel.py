@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mirguard.experiment.survival import Survived
 
 NOTHING = "Sound goes straight from the file to the model. Add what lies between them: a room, noise, an MP3 encoder …"
+CHANCE = "Where an effect has a range, each draw of the channel picks from it by chance."
 ROBUST_HELP = (
     "Each step of the attack takes the mean over the sound itself and fresh draws of the channel (expectation over "
     "transformations): slower, but it holds behind the channel"
@@ -77,10 +78,12 @@ class ChannelPanel(QWidget):
             "Hear through it", "volume", "Play original and adversarial as they come out of the channel"
         )
         self.hear.setCheckable(True)
-        self.anew = push_button("Draw anew", "", "Let chance choose the channel's values once more")
+        self.anew = push_button(
+            "Another draw", "", "Hear it through another draw: chance picks the effects' values once more"
+        )
         self.heard = {side: label("", wrap=True) for side in (ORIGINAL, ADVERSARIAL)}
         self.count = push_button(
-            f"Count {TRIALS} draws", "", "In how many draws of the channel the result still fools the model"
+            f"Count over {TRIALS} draws", "", "In how many draws of the channel the result still fools the model"
         )
         self.survived = label("", "muted", wrap=True)
 
@@ -95,6 +98,7 @@ class ChannelPanel(QWidget):
         use = QVBoxLayout(self.use)
         use.setContentsMargins(0, 0, 0, 0)
         use.setSpacing(8)
+        use.addWidget(label(CHANCE, "muted", wrap=True))
         use.addWidget(_heading("In the attack"))
         use.addWidget(self.robust)
         use.addWidget(self.draws)
@@ -120,6 +124,7 @@ class ChannelPanel(QWidget):
         self.hear.clicked.connect(self.hearing_wanted)
         self.anew.clicked.connect(self.draw_wanted)
         self.count.clicked.connect(lambda: self.count_wanted.emit(TRIALS))
+        self.show_hearing(False)
         self.show_passed(None)
         self.show_survived(None)
 
@@ -168,6 +173,7 @@ class ChannelPanel(QWidget):
     def show_hearing(self, on: bool) -> None:
         """Whether the player has what comes out of the channel."""
         check(self.hear, on)
+        self.anew.setEnabled(on)
 
     def show_passed(self, passed: Passed | None) -> None:
         decisions = {} if passed is None else passed.decisions

@@ -35,7 +35,7 @@ from mirguard.workbench.panels.run_row import RunRow
 from mirguard.workbench.panels.seen_through import SeenThrough
 from mirguard.workbench.views.grouped_entries import GroupedEntries
 from mirguard.workbench.views.trace_plot import TracePlot
-from mirguard.workbench.wording import sentence, where
+from mirguard.workbench.wording import fooled_by, sentence, where
 
 ANY, NEEDED = "Any other label", "Choose a label …"
 GOAL_HELP = "The label to bring out: as set above, the least likely one, or one by chance."
@@ -283,10 +283,10 @@ class DesignerPanel(QWidget):
         entry = document.current
         run = document.run
         if run is not None and (entry is None or run.key == entry.key):
-            self.trace.follow(run, run.trace, run.design.step_word)
+            self.trace.follow(run, run.trace, run.design.step_word, fooled_by(run.design))
         else:
             design = entry.made_with[0] if entry is not None and entry.made_with else document.design
-            self.trace.follow(entry, [] if entry is None else entry.trace, design.step_word)
+            self.trace.follow(entry, [] if entry is None else entry.trace, design.step_word, fooled_by(design))
 
 
 def fill_attacks(menu: QComboBox, attacks: tuple[Attack, ...]) -> None:

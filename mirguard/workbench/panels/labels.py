@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -12,7 +13,7 @@ from mirguard.workbench.facts import Entry, Run
 from mirguard.workbench.panels.parts import Content, Scroll, label, set_role
 from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.label_bars import LabelBars
-from mirguard.workbench.wording import looks
+from mirguard.workbench.wording import in_a_row, looks
 
 SHOWN = 50
 
@@ -59,28 +60,30 @@ class LabelsPanel(QWidget):
         self.bars.set_readings(entry.decision.top(SHOWN), after, target)
         self.bars.set_stale(run is None and document.stale(entry))
         if run is not None:
-            self._say_run(run)
+            self._say_run(run, {info.name: info.title for info in document.models})
         elif moment is not None:
-            heard = f", heard as {moment.decision.label}" if moment.decision is not None else ""
+            by = " by the stand-ins" if moment.look is not None and entry.stand_ins else ""
+            heard = f", heard{by} as {moment.decision.label}" if moment.decision is not None else ""
             self._say(f"Not the result: {moment.words}{heard}", "warning", f"SNR {decibels(moment.snr_db)}")
         elif entry.outcome is not None:
             self._say_outcome(entry, document.stale(entry))
         else:
             self._say("", "", "")
 
-    def _say_run(self, run: Run) -> None:
+    def _say_run(self, run: Run, titles: Mapping[str, str]) -> None:
         if run.last is None:
             self._say("Attacking …", "", "")
             return
         last, through = run.last, run.design.surrogates
         if through:  # what is shown is what they hear, not what the model will
-            verdict = f"{' and '.join(through)}: {'fooled, not yet carried over' if last.success else 'not fooled yet'}"
+            names = " and ".join(titles.get(name) or name for name in through)
+            verdict = f"{names}: {'fooled, not yet carried over' if last.success else 'not fooled yet'}"
         else:
             verdict = "Fooled, before export" if last.success else "Not fooled yet"
         self._say(
             verdict,
             "good" if last.success and not through else "",
-            _figures(
+            in_a_row(
                 f"margin {format_number(last.margin, 2)} logits",
                 f"SNR {decibels(last.snr_db)}",
                 looks(last.gradients, last.forwards),
@@ -105,7 +108,7 @@ class LabelsPanel(QWidget):
             verdict = f"Cancelled. {verdict}"
         if stale:
             verdict, role = f"{verdict} (settings changed: run again)", "warning"
-        figures = _figures(
+        figures = in_a_row(
             f"SNR {decibels(outcome.snr_db)}",
             f"L∞ {format_figures(outcome.linf)}",
             f"{outcome.windows_flipped} of {counted(windows, 'window')} flipped",
@@ -124,11 +127,6 @@ class LabelsPanel(QWidget):
         set_role(self.verdict, role or "heading")
         self.figures.setText(figures)
         self.figures.setVisible(bool(figures))
-
-
-def _figures(*parts: str) -> str:
-    """Figures in a row; a line breaks between them and not inside one."""
-    return " · ".join(part.replace(" ", "\u00a0") for part in parts)
 
 
 def _absent(document: Document, entry: Entry | None) -> str:

@@ -26,6 +26,7 @@ class SeenThrough(QComboBox):
         self._known: list | None = None
         self.menu = _LastingMenu(self)
         self.menu.setToolTipsVisible(True)
+        self.menu.setProperty("boxes", True)  # empty ones too: several can be ticked
         self.addItem(ITSELF)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         keyboard_only(named(self, "Seen through", HELP))

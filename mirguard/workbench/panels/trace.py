@@ -23,6 +23,7 @@ from mirguard.workbench.views.formats import format_percent
 from mirguard.workbench.views.label_curves import Key, leading
 from mirguard.workbench.views.probability_trace import ProbabilityTrace
 from mirguard.workbench.views.trace_plot import TracePlot
+from mirguard.workbench.wording import fooled_by, in_a_row
 
 AXIS, RIGHT_AXIS = 54, 50  # pixels, so that both plots have one axis of steps
 
@@ -102,7 +103,7 @@ class TracePanel(QWidget):
         if design is not None and design.step_word != self._unit:
             self._unit = design.step_word
             self.labels.getPlotItem().setLabel("bottom", self._unit)
-        self.figures.follow(source, points, self._unit)
+        self.figures.follow(source, points, self._unit, "fooled" if design is None else fooled_by(design))
         self._drawn = len(points)
         self._draw_labels(document, source)
         self._trail = entry.trail if entry is not None and run is None else None
@@ -156,11 +157,14 @@ class TracePanel(QWidget):
         if document.run is not None and entry is not None and document.run.key == entry.key:
             return "Steps can be heard when the attack has ended", "muted", " "
         if moment is not None:
-            return f"Not the result: {moment.words}", "warning", _told(moment)
+            return f"Not the result: {moment.words}", "warning", _told(moment, bool(entry and entry.stand_ins))
         if self._trail is None or not self._trail.kept:
             return "Run an attack, then step back through it here", "muted", " "
         best = "" if self._trail.best is None else f": {self._unit.lower()} {self._trail.best} of {self._drawn}"
-        return f"The result{best}", "muted", "Drag the slider or click a plot to show and play another step"
+        about = "Drag the slider or click a plot to show and play another step"
+        if entry is not None and entry.stand_ins:
+            about += ". The plots show what the stand-ins heard, not the model."
+        return f"The result{best}", "muted", about
 
     # --- what is asked for ---
 
@@ -173,9 +177,10 @@ class TracePanel(QWidget):
             self.step_wanted.emit(float(look))
 
 
-def _told(moment: Moment) -> str:
-    """What the model hears in a moment, and its SNR."""
+def _told(moment: Moment, stand_ins: bool) -> str:
+    """What the model hears in a moment, or those that stand in for it, and the SNR."""
     snr = [f"SNR {decibels(moment.snr_db)}"] if moment.snr_db is not None else []
     heard = moment.decision.top(3) if moment.decision is not None else []
     parts = [*(f"{name} {format_percent(share)}" for name, share in heard), *snr]
-    return " · ".join(part.replace(" ", "\u00a0") for part in parts)
+    said = in_a_row(*parts)
+    return f"Stand-ins: {said}" if stand_ins and moment.look is not None else said

@@ -38,6 +38,8 @@ QRadioButton::indicator { border-radius: 8px; }
 QMenu::indicator { margin-left: 7px; }
 QMenu::indicator:non-exclusive:unchecked, QMenu::indicator:exclusive:unchecked {
     background: transparent; border-color: transparent; }
+QMenu[boxes="true"]::indicator:non-exclusive:unchecked { background: $base; border-color: $edge; }
+QMenu[boxes="true"]::indicator:non-exclusive:unchecked:disabled { background: $raised; border-color: $border; }
 QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: $accent; }
 QCheckBox::indicator:focus, QRadioButton::indicator:focus { border-color: $accent; }
 QCheckBox::indicator:checked, QMenu::indicator:checked, QGroupBox::indicator:checked {

@@ -101,9 +101,14 @@ class TracePlot(TwoAxes):
             self._timer.start()
 
     def follow(
-        self, source: object, points: Sequence[tuple[float, float, float]], step_word: str = "Iteration"
+        self,
+        source: object,
+        points: Sequence[tuple[float, float, float]],
+        step_word: str = "Iteration",
+        fooled: str = "fooled",
     ) -> None:
-        """Draw what has come of these points (loss, margin, SNR) since the last call; another source begins anew."""
+        """Draw what has come of these points (loss, margin, SNR) since the last call; another source begins anew. The first
+        step with a margin above 0 gets a line with the word `fooled`."""
         if source is not self._source or len(points) < self._steps.count:
             self._source, self._fooled = source, False
             self.reset()
@@ -116,7 +121,7 @@ class TracePlot(TwoAxes):
             self.append(number + 1, loss=loss, margin=margin)
             if margin > 0 and not self._fooled:
                 self._fooled = True
-                self.mark(number + 1, "fooled")
+                self.mark(number + 1, fooled)
 
     def set_series(self, left: str, right: str | None) -> None:
         """Choose what is drawn to the left and to the right axis."""
