@@ -4,7 +4,8 @@
     clip = mg.load_clip("song.flac")
     model = mg.load_model("musicnn-mtt")
     outcome = mg.attack(model, clip, "pgd", snr=40, steps=10)
-    reading = mg.detect(model, outcome.clip, detectors=("kde",), reference=mg.reference_for(model))
+    mg.fit_detectors(model, "clean music")
+    readings = mg.detect(model, outcome.clip, detectors=("kde",))
 
 Names load on first use (PEP 562), so that `import mirguard` costs nothing.
 """
@@ -33,9 +34,9 @@ _HOMES = {
     "attack": "mirguard.experiment",
     "Experiment": "mirguard.experiment",
     "Outcome": "mirguard.experiment",
-    "detect": "mirguard.detectors.detect",
-    "reference_for": "mirguard.detectors.reference",
-    "build_reference": "mirguard.detectors.reference",
+    "detect": "mirguard.experiment.detecting",
+    "fit_detectors": "mirguard.experiment.detecting",
+    "check": "mirguard.checks.check",
     "MirguardError": "mirguard.errors",
     "FileError": "mirguard.errors",
     "UsageError": "mirguard.errors",

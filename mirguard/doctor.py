@@ -182,8 +182,8 @@ def _line(error: Exception) -> str:
 def _self_test() -> Iterator[tuple[str, str]]:
     """The whole way once: load, attack, export, re-read, detect."""
     from mirguard.clip import load_clip
-    from mirguard.detectors.detect import detect
     from mirguard.experiment import attack
+    from mirguard.experiment.detecting import detect
     from mirguard.models.bundled import NAME as TOY
     from mirguard.models.catalogue import load_model
     from mirguard.resources import demo_clip

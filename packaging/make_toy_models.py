@@ -1,4 +1,4 @@
-"""Make the bundled toy models: synthesise sounds, train, judge, write each with its card; then the clean reference and the clip.
+"""Make the bundled toy models: synthesise sounds, train, judge, write each with its card; then the demonstration clip.
 
     python packaging/make_toy_models.py                          # all of them: about forty minutes on two cores
     python packaging/make_toy_models.py toy-crnn --workers 1     # one of them
@@ -26,11 +26,9 @@ import torch  # noqa: E402
 
 from mirguard import __version__  # noqa: E402
 from mirguard.channel.resample import Resampler  # noqa: E402
-from mirguard.clip import Clip, load_clip, save_clip  # noqa: E402
+from mirguard.clip import load_clip, save_clip  # noqa: E402
 from mirguard.datasets.demonstration import INSTRUMENT, demonstration  # noqa: E402
-from mirguard.datasets.synthesis import LABELS, RATE, SECONDS, VERSION, dataset, render  # noqa: E402
-from mirguard.detectors.kde import Kde  # noqa: E402
-from mirguard.detectors.reference import Reference  # noqa: E402
+from mirguard.datasets.synthesis import LABELS, RATE, VERSION, render  # noqa: E402
 from mirguard.models.architectures import SAMPLE_RATE, find_architecture  # noqa: E402
 from mirguard.models.bundled import NAME  # noqa: E402
 from mirguard.models.decision import SINGLE_LABEL, track_logits  # noqa: E402
@@ -145,8 +143,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("models", nargs="*", type=_known, metavar="MODEL", help=f"some of {', '.join(PLANS)}")
     parser.add_argument("--clips", type=int, help="training clips of each split (default: as planned for the model)")
     parser.add_argument("--epochs", type=int, help="default: as planned for the model")
-    parser.add_argument("--reference-clips", type=int, default=300, help="clean clips in the detectors' reference")
-    parser.add_argument("--only-demonstration", action="store_true", help="make only the reference and the clip anew")
+    parser.add_argument("--only-demonstration", action="store_true", help="make only the clip anew")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=cores, help="processes that synthesise")
     parser.add_argument("--threads", type=int, default=cores, help="threads that train")
@@ -282,23 +279,13 @@ def _card(plan: Plan, recipe: Recipe, clips: int, seconds: float, report: Report
 
 
 def _bundle(options: argparse.Namespace) -> None:
-    """The clean reference of the default model and the demonstration clip, both checked with the model as written."""
+    """The demonstration clip, checked with the model as written."""
     model = load_model_file(options.into / "models" / NAME)
-    clean = (
-        Clip(clip.samples, clip.sample_rate, provenance={"name": f"{clip.label} {index // len(LABELS) + 1}"})
-        for index, clip in enumerate(dataset(options.reference_clips, options.seed, "reference"))
-    )
-    reference = Reference.from_clips(model, clean, f"{options.reference_clips} synthetic clips of the reference split")
-    reference.save(options.into / "references" / f"{NAME}.safetensors")
-    print(f"reference: {reference.size} clips of {SECONDS:g} s")
-
     demo = options.into / "demo" / "demo.flac"
     demo.parent.mkdir(parents=True, exist_ok=True)
     save_clip(demonstration(), demo)
     decision = classify(model, load_clip(demo))
-    flagged = Kde(reference)
     print(f"demonstration: {decision.label} ({decision.confidence:.1%}), windows {', '.join(decision.windows)}")
-    print(f"threshold of kde at 5 % of clean clips: {flagged.threshold(0.05):.2f}")
     if decision.label != INSTRUMENT:
         raise SystemExit(f"The demonstration clip should be heard as {INSTRUMENT}; train longer or change the clip.")
 

@@ -367,15 +367,16 @@ def test_a_reference_of_ones_own(say, demo, own_data, tmp_path):
     for i in range(9):
         save_clip(Clip(samples[:, i * 8000 : i * 8000 + 2 * rate], rate), folder / f"{i}.wav")
     (folder / "broken.wav").write_text("no sound")
-    status, out, err = say("detect", demo, *MODEL, "--reference", folder, "--fpr", 0.2, "--json")
+    one = ("--detector", "kde")
+    status, out, err = say("detect", demo, *MODEL, *one, "--reference", folder, "--fpr", 0.2, "--json")
     assert status == 0
     assert document(out)["reference"]["clips"] == 9
     assert err.startswith("mirguard: left out of the reference: broken.wav")
     assert err.count("\n") == 1
-    status, out, err = say("detect", demo, *MODEL, "--fpr", 0.2, "--json")
+    status, out, err = say("detect", demo, *MODEL, *one, "--fpr", 0.2, "--json")
     assert (status, err) == (0, "")
     assert document(out)["reference"]["clips"] == 9
-    assert_refused(say("detect", demo, *MODEL, "--fpr", 0.05), 2, "at least 19 clean clips", "has 9")
+    assert_refused(say("detect", demo, *MODEL, *one, "--fpr", 0.05), 2, "at least 19 clean clips", "has 9")
 
 
 # -- compare, models, doctor -------------------------------------------------------------------------------------------
@@ -603,8 +604,8 @@ def test_detecting_what_makes_no_sense(say, demo, tmp_path, monkeypatch):
     assert_refused(say("detect", demo, *MODEL, "--reference", tmp_path), 1, "holds no")
     empty = tmp_path / "data"
     monkeypatch.setenv("MIRGUARD_DATA", str(empty))
-    monkeypatch.setattr("mirguard.detectors.reference.resource", lambda *parts: empty.joinpath(*parts))
-    assert_refused(say("detect", demo, *MODEL), 2, "no clean reference", "--reference DIR")
+    monkeypatch.setattr("mirguard.detectors.kept.resource", lambda *parts: empty.joinpath(*parts))
+    assert_refused(say("detect", demo, *MODEL), 2, "no detector fitted", "--reference DIR")
 
 
 def test_an_unknown_detector_is_told_before_a_reference_is_built(say, demo, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from nets import curved, sounds
 
 from mirguard.clip import Clip
-from mirguard.detectors.reference import hear
+from mirguard.detectors.sample import hear
 from mirguard.experiment import plan, run
 from mirguard.experiment.baseline import noise_baseline
 from mirguard.experiment.insight.response import respond, surface
@@ -34,7 +34,7 @@ def carry(model, rest) -> None:
     "work",
     [
         lambda model, rest: classify(model, CLIP, rest),
-        lambda model, rest: hear(model, CLIP, rest),
+        lambda model, rest: hear(model, CLIP, (), rest),
         lambda model, rest: outcome(model, rest),
         lambda model, rest: noise_baseline(outcome(model), CLIP, model, 1, rest),
         lambda model, rest: respond(model, CLIP, DELTA, count=5, rest=rest),

@@ -15,9 +15,9 @@ import soundfile
 import soxr
 
 from mirguard.clip import Clip, load_clip
-from mirguard.detectors.detect import detect
 from mirguard.errors import MirguardError
 from mirguard.experiment import attack
+from mirguard.experiment.detecting import detect
 from mirguard.models.catalogue import load_model
 from mirguard.models.tracks import classify
 from mirguard.resources import demo_clip

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file
 
 from mirguard.clip import Clip, load_clip
 from mirguard.datasets.synthesis import LABELS, RATE, SPLITS, dataset, individual
-from mirguard.detectors.detect import detect
-from mirguard.detectors.reference import reference_for
+from mirguard.detectors.kept import fitted_for
+from mirguard.experiment.detecting import detect
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment import plan, run
 from mirguard.models.bundled import NAME, NAMES
@@ -116,14 +116,13 @@ def test_the_demonstration_can_be_attacked_and_the_attack_is_caught(toy, monkeyp
     assert detect(toy, outcome.clip, detectors=("kde",), fpr=0.05)[0].flagged
 
 
-def test_a_clean_reference_comes_with_it(toy, clips, monkeypatch, tmp_path):
+def test_fitted_detectors_come_with_it(toy, clips, monkeypatch, tmp_path):
     monkeypatch.setenv("MIRGUARD_DATA", str(tmp_path))
-    reference = reference_for(toy)
-    assert reference is not None
-    assert reference.size >= 240
-    assert reference.model_hash == toy.hash
-    assert reference.layer == "hidden"
-    assert {name.rsplit(" ", 1)[0] for name in reference.names} == set(LABELS)
+    kde = fitted_for(toy, "kde")
+    assert kde is not None
+    assert kde.about.size >= 240
+    assert kde.about.model_hash == toy.hash
+    assert kde.layers == ("hidden",)
     flagged = [detect(toy, clip, detectors=("kde",), fpr=0.05)[0].flagged for clip, _ in clips[:40]]
     assert np.mean(flagged) <= 0.2
 
@@ -185,7 +184,7 @@ def test_weights_hold_no_denormals_and_are_small():
             assert np.isfinite(value).all(), (name, key)
             assert not np.any((value != 0) & (np.abs(value) < np.finfo(np.float32).tiny)), (name, key)
     assert sum(FILES[name].weights_path.stat().st_size for name in NETWORKS) < 4_000_000
-    shipped = [resource("demo", "demo.flac"), resource("references", f"{NAME}.safetensors")]
+    shipped = [resource("demo", "demo.flac"), *resource("detectors", NAME).iterdir()]
     assert sum(file.stat().st_size for file in shipped) < 3_000_000
 
 

@@ -10,7 +10,7 @@ from mirguard.channel.transform import Transform
 from mirguard.errors import UsageError
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import track_logits
-from mirguard.models.evadable import Evadable, Probe, fold
+from mirguard.models.evadable import Evadable, Probe, fold, wanted
 
 # The transforms of one look, drawn anew for the look of that number; None is the sound as it is.
 Draws = Callable[[int], Sequence[Transform | None]]
@@ -32,7 +32,9 @@ class View:
         like: Classifier | None = None,
     ) -> None:
         if evade and len(models) > 1:
-            raise UsageError("A detector reads one model, so it can be evaded on that one alone, not on several together.")
+            raise UsageError(
+                "A detector reads one model, so it can be evaded on that one alone, not on several together."
+            )
         self.models, self.watch, self.evade = models, tuple(watch), tuple(evade)
         self._layers = tuple(dict.fromkeys(layer for probe in (*watch, *evade) for layer in probe.layers))
         self.draws = draws or (lambda _look: (None,))
@@ -75,8 +77,9 @@ class View:
         if not self.evade:
             return z
         digests = heard[..., len(self.labels) :].split(self._widths, 2)
+        classes = wanted(z.detach(), labels, targets)
         for detector, digest in zip(self.evade, digests, strict=True):
-            z = fold(z, detector.suspicion(digest, z), labels, targets, sharpness)
+            z = fold(z, detector.suspicion(digest, classes), labels, classes, sharpness)
         return z
 
     def in_order(self, logits: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -10,23 +10,23 @@ from mirguard.cli.terminal import chosen_model, each_file, model_option, tell
 
 def _detect(options: argparse.Namespace) -> int:
     from mirguard.clip import load_clip
-    from mirguard.detectors.catalogue import FPR, find_detector, list_detectors
-    from mirguard.detectors.detect import fit, require_reference
-    from mirguard.detectors.reference import hear
+    from mirguard.detectors.catalogue import find_detector
+    from mirguard.detectors.detector import FPR
+    from mirguard.experiment.detecting import detect, fitted_detectors
 
-    names = [find_detector(name).name for name in options.detector or [known.name for known in list_detectors()]]
+    for name in options.detector or ():
+        find_detector(name)  # told before anything is loaded or heard
     fpr = FPR.check(options.fpr)
     model = chosen_model(options)
-    reference = require_reference(model, options.reference)
-    for sentence in reference.skipped if options.reference else ():
+    detectors = fitted_detectors(model, options.detector, options.reference)
+    rests_on = detectors[0].about
+    for sentence in rests_on.skipped if options.reference else ():
         tell(f"left out of the reference: {sentence}")
-    detectors = [fit(name, model, reference) for name in names]
     for detector in detectors:
         detector.threshold(fpr)  # a reference too small for the rate is said once, before any file is heard
 
     def one(name: str) -> dict[str, Any]:
-        features, decision = hear(model, load_clip(name))
-        readings = [detector.read(features, decision, fpr) for detector in detectors]
+        readings = detect(model, load_clip(name), detectors, fpr=fpr)
         return {"file": name, "detectors": {reading.detector: reading.to_json() for reading in readings}}
 
     def show(found: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def _detect(options: argparse.Namespace) -> int:
     about = {
         "model": model.name,
         "model_hash": model.hash,
-        "reference": {"source": reference.source, "clips": reference.size, "skipped": list(reference.skipped)},
+        "reference": {"source": rests_on.source, "clips": rests_on.size, "skipped": list(rests_on.skipped)},
     }
     return each_file(options, about, one, show)
 

@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
 
+from mirguard.detectors.declared import density, learned, neighbourhood, projection, restless, sets
+from mirguard.detectors.detector import Detector
 from mirguard.errors import UsageError
-from mirguard.parameters import Parameter
-
-
-@dataclass(frozen=True)
-class Detector:
-    """One kind of detector. `factory` is "module:name", called with a Reference, so that listing loads nothing heavy."""
-
-    name: str
-    title: str
-    help: str
-    reference: str
-    factory: str
-    parameters: tuple[Parameter, ...] = ()
-    set_level: bool = False
-
-    def fit(self, reference: Any) -> Any:
-        module, name = self.factory.split(":")
-        return getattr(importlib.import_module(module), name)(reference)
-
-
-FPR = Parameter(
-    "fpr",
-    "Share of clean clips that may be flagged; the threshold is set by it.",
-    default=0.05,
-    minimum=0.0005,
-    maximum=0.5,
-    scale="log",
-    label="False-positive rate",
-)
 
 DETECTORS = (
-    Detector(
-        "kde",
-        "Kernel density",
-        "Does the last hidden layer lie where clean sounds of the same class lie?",
-        "Feinman et al. 2017",
-        "mirguard.detectors.kde:Kde",
-        (FPR,),
-    ),
+    *projection.DETECTORS,
+    *density.DETECTORS,
+    *neighbourhood.DETECTORS,
+    *learned.DETECTORS,
+    *restless.DETECTORS,
+    *sets.DETECTORS,
 )
 
 

@@ -5,142 +5,151 @@ class t. Here a *clip* is scored, by −mean over its windows of log p̂(f_w | t
 
 - Features are standardised per dimension on the reference. σ is the value of a grid that makes held-out clips most likely.
 - Every clean score is leave-one-clip-out: no clip is scored with its own windows in the density.
-- Thresholds count clips: the smallest one that keeps the false-positive rate by the conformal quantile
-  ⌈(n + 1)(1 − α)⌉ of n clean scores, so a rate below 1/(n + 1) is refused.
 - A tagger has no classes: one density of all reference windows serves, as it does for a class with under MIN_CLASS clips.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
 
-from mirguard.detectors.reading import Reading
-from mirguard.detectors.reference import Reference
-from mirguard.errors import UsageError
-from mirguard.models.decision import TAGGING, Decision
+from mirguard.detectors.fitted import About, Fitted, standardisation
+from mirguard.detectors.sample import Sample
+from mirguard.models.contract import Classifier
+from mirguard.models.decision import TAGGING
 
 BANDWIDTHS = np.geomspace(0.01, 2.0, 16)  # in units of √d: standardised features lie about √(2d) apart
-MIN_CLASS = 5
+MIN_CLASS = 5  # clips
 
 
-class Kde:
-    """A fitted detector; `layer` names what `read` expects."""
+class Kde(Fitted):
+    """`points (n, d)` are the standardised centres, `clip_of (n,)` their clips and `said (clips,)` how the model hears those."""
 
     name = "kde"
-    set_level = False
+    leaves_one_out = True
 
-    def __init__(self, reference: Reference) -> None:
-        features = reference.features.astype(np.float64)
-        clip_of, labels = reference.clip_of_window, np.asarray(reference.labels)
-        if reference.size < 2:
-            raise UsageError(
-                f"A reference of {reference.size} clip is too small for a density; use a folder with more clean clips."
-            )
-        self.layer, self.task, self._reference = reference.layer, reference.task, reference
-        self.layers = (reference.layer,)
-        self._mean, deviation = features.mean(0), features.std(0)
-        if not (deviation > 1e-12).any():
-            raise UsageError(
-                "All clips of this reference look the same to the model; use a folder with different sounds."
-            )
-        # A dimension that never moves on clean sound would turn any movement into infinity: give it the typical spread.
-        self._scale = np.where(deviation > 1e-12, deviation, np.median(deviation[deviation > 1e-12]))
-        self._points = (features - self._mean) / self._scale
-        self._window_class = labels[clip_of]
-        self._sizes = {label: int((labels == label).sum()) for label in set(labels.tolist())}
-        squares = cdist(self._points, self._points, "sqeuclidean")
-        foreign = clip_of[:, None] != clip_of[None]
-        per_window = self._fit_bandwidth(squares, foreign)
-        self.clean_scores = tuple(float(-per_window[clip_of == clip].mean()) for clip in range(reference.size))
+    def __init__(
+        self,
+        layer: str,
+        task: str,
+        labels: tuple[str, ...],
+        mean: np.ndarray,
+        scale: np.ndarray,
+        points: np.ndarray,
+        clip_of: np.ndarray,
+        said: np.ndarray,
+        bandwidth: float,
+    ) -> None:
+        self.layers, self._task, self._labels, self.bandwidth = (layer,), task, labels, bandwidth
+        self._mean, self._scale, self._points = (
+            torch.from_numpy(mean),
+            torch.from_numpy(scale),
+            torch.from_numpy(points),
+        )
+        self._clip_of, self._said = clip_of, said
+        self._sizes = np.bincount(said, minlength=len(labels))
+        window_class = torch.from_numpy(said[clip_of])
+        self._of_class = {
+            number: (window_class == number).nonzero()[:, 0] for number in range(len(labels)) if self._has_own(number)
+        }
 
-    def _class_mask(self, label: str) -> np.ndarray | None:
-        """Which reference windows make up the density for this predicted class; None for all."""
-        if self.task == TAGGING or self._sizes.get(label, 0) < MIN_CLASS:
-            return None
-        return self._window_class == label
+    @classmethod
+    def fit(cls, clean: Sample, noisy: Sample | None, adversarial: Sample | None, values: Mapping[str, Any]) -> Self:
+        model, layer = clean.model, clean.model.layers[-1]
+        # In the precision they are kept in, so that a detector scores the same before and after saving.
+        features = clean.activations(layer).reshape(len(clean.windows), -1).astype(np.float16).astype(np.float64)
+        return cls.of_features(features, clean.clip_of, clean.said, layer, model.task, model.labels)
 
-    def _fit_bandwidth(self, squares: np.ndarray, foreign: np.ndarray) -> np.ndarray:
-        """Choose σ by held-out likelihood; the leave-one-clip-out log densities `(windows,)` at that σ."""
-        allowed = foreign.copy()
-        for label in self._sizes:
-            mask = self._class_mask(label)
-            if mask is not None:
-                own = self._window_class == label
-                allowed[np.ix_(own, ~mask)] = False
-        best = None
-        for sigma in BANDWIDTHS * math.sqrt(self._points.shape[1]):
-            densities = _log_density(squares, allowed, sigma, self._points.shape[1])
-            if best is None or densities.mean() > best[1].mean():
-                best = (sigma, densities)
-        self.bandwidth, densities = best
-        return densities
+    @classmethod
+    def of_features(
+        cls, features: np.ndarray, clip_of: np.ndarray, said: np.ndarray, layer: str, task: str, labels: tuple[str, ...]
+    ) -> Self:
+        """Fit on features `(n, d)` of windows, their clips `(n,)` and the class `(clips,)` that each clip is heard as."""
+        mean, scale = standardisation(features)
+        points = (features - mean) / scale
+        made = cls(layer, task, labels, mean, scale, points, clip_of, said, 1.0)
+        squares = _squares(made._points, made._points)
+        allowed = torch.from_numpy(clip_of[:, None] != clip_of[None])
+        for number, own in made._of_class.items():
+            others = torch.ones(len(points), dtype=torch.bool)
+            others[own] = False
+            mine = torch.from_numpy(said[clip_of] == number)
+            allowed[mine[:, None] & others[None]] = False
+        found = []
+        for sigma in BANDWIDTHS * math.sqrt(points.shape[1]):
+            densities = _log_density(squares, allowed, sigma, points.shape[1])
+            found.append((float(densities.mean()), sigma, densities))
+        _likelihood, made.bandwidth, densities = max(found, key=lambda one: one[0])
+        clips = torch.from_numpy(clip_of)
+        made.clean_scores = tuple(float(-densities[clips == clip].mean()) for clip in range(len(said)))
+        return made
 
     def digest(self, heard: Mapping[str, torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
-        """The last hidden layer itself."""
-        return heard[self.layer].flatten(1)
+        return heard[self.layers[0]].flatten(1)
 
-    def score(self, features: np.ndarray, label: str) -> float:
-        """−mean log p̂ of windows `(windows, d)` given the track's predicted class."""
-        points = (np.asarray(features, np.float64) - self._mean) / self._scale
-        mask = self._class_mask(label)
-        against = self._points if mask is None else self._points[mask]
-        squares = cdist(points, against, "sqeuclidean")
-        return float(-_log_density(squares, np.ones_like(squares, bool), self.bandwidth, points.shape[1]).mean())
+    def window_scores(self, digests: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        points = (digests.double() - self._mean) / self._scale
+        scores = []
+        for row, number in zip(points, classes.tolist(), strict=True):
+            against = self._points[self._of_class[number]] if number in self._of_class else self._points
+            scores.append(-_log_density(_squares(row, against), None, self.bandwidth, row.shape[1]))
+        return torch.stack(scores)
 
-    def threshold(self, fpr: float) -> float:
-        """The score above which a clip is flagged so that at most `fpr` of clean clips are."""
-        return clip_threshold(self.clean_scores, fpr)
+    def _has_own(self, number: int) -> bool:
+        """Whether a class has a density of its own."""
+        return self._task != TAGGING and bool(self._sizes[number] >= MIN_CLASS)
 
-    def read(self, features: np.ndarray, decision: Decision, fpr: float = 0.05) -> Reading:
-        """Where a clip with these features `(windows, d)` lies among the clean ones."""
-        score, threshold = self.score(features, decision.label), self.threshold(fpr)
-        below = float(np.mean(np.asarray(self.clean_scores) < score)) * 100.0
-        return Reading(
-            self.name,
-            score,
-            threshold,
-            below,
-            score > threshold,
-            False,
-            fpr,
-            self.clean_scores,
-            self._note(decision.label),
-        )
-
-    def _note(self, label: str) -> str:
-        size = self._reference.size
-        if self.task == TAGGING:
+    def note(self, label: str) -> str:
+        number, size = self._labels.index(label), len(self._said)
+        if self._task == TAGGING:
             return f"Tags are not exclusive classes: one density of all {size} reference clips serves."
-        if self._class_mask(label) is None:
-            found = self._sizes.get(label, 0)
-            return f"The reference holds {found} clips of {label!r}, under {MIN_CLASS}: the density of all {size} clips serves."
-        return f"Density of the {self._sizes[label]} reference clips that the model calls {label!r}."
+        if not self._has_own(number):
+            return (
+                f"The reference holds {self._sizes[number]} clips of {label!r}, under {MIN_CLASS}: the density of all {size} clips "
+                "serves."
+            )
+        return f"Density of the {self._sizes[number]} reference clips that the model calls {label!r}."
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        features = self._points * self._scale + self._mean
+        return {
+            "features": features.numpy().astype(np.float16),
+            "clip_of": self._clip_of.astype(np.int32),
+            "said": self._said.astype(np.int32),
+            "bandwidth": np.array([self.bandwidth]),
+        }
 
-def _log_density(squares: np.ndarray, allowed: np.ndarray, sigma: float, dimensions: int) -> np.ndarray:
-    """log of the mean Gaussian over the allowed centres, by row; log-sum-exp keeps far points finite."""
-    exponents = np.where(allowed, -squares / (2.0 * sigma**2), -np.inf)
-    normal = 0.5 * dimensions * math.log(2.0 * math.pi * sigma**2)
-    return logsumexp(exponents, axis=1) - np.log(allowed.sum(1)) - normal
-
-
-def clip_threshold(clean_scores: Sequence[float], fpr: float) -> float:
-    """The ⌈(n + 1)(1 − α)⌉-th smallest of n clean scores (split conformal prediction: a new clean clip exceeds it with
-    probability at most α). UsageError where n is too small for α."""
-    if not 0.0 < fpr < 1.0:
-        raise UsageError(f"A false-positive rate lies between 0 and 1; got {fpr:g}.")
-    count = len(clean_scores)
-    rank = math.ceil((count + 1) * (1.0 - fpr) - 1e-9)
-    if rank > count:
-        needed = math.ceil(1.0 / fpr - 1e-9) - 1
-        raise UsageError(
-            f"A false-positive rate of {fpr:.2%} needs at least {needed} clean clips and this reference has {count}; "
-            f"choose {1.0 / (count + 1):.2%} or more, or a larger reference."
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], about: About, model: Classifier) -> Self:
+        features = arrays["features"].astype(np.float64)
+        mean, scale = standardisation(features)
+        return cls(
+            model.layers[-1],
+            about.task,
+            about.labels,
+            mean,
+            scale,
+            (features - mean) / scale,
+            arrays["clip_of"].astype(np.int64),
+            arrays["said"].astype(np.int64),
+            float(arrays["bandwidth"][0]),
         )
-    return float(np.sort(clean_scores)[rank - 1])
+
+
+def _squares(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Squared distances `(m, n)`. By the products of points, so that where two meet the gradient is 0 and not undefined."""
+    return (a.square().sum(1)[:, None] + b.square().sum(1)[None] - 2.0 * a @ b.T).clamp_min(0.0)
+
+
+def _log_density(squares: torch.Tensor, allowed: torch.Tensor | None, sigma: float, dimensions: int) -> torch.Tensor:
+    """log of the mean Gaussian over the allowed centres, by row; log-sum-exp keeps far points finite."""
+    exponents = -squares / (2.0 * sigma**2)
+    count = torch.tensor(squares.shape[1]) if allowed is None else allowed.sum(1)
+    if allowed is not None:
+        exponents = exponents.masked_fill(~allowed, -torch.inf)
+    normal = 0.5 * dimensions * math.log(2.0 * math.pi * sigma**2)
+    return torch.logsumexp(exponents, 1) - torch.log(count.double()) - normal

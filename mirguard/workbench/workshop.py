@@ -157,16 +157,15 @@ class Workshop:
     # --- detectors ---
 
     def detector(self, model: Classifier) -> Any:
-        """The detector fitted on the model's reference; raises MirguardError where there is none."""
+        """The detector fitted on the model; raises MirguardError where there is none."""
         if model.hash not in self._fitted:
-            from mirguard.detectors.detect import fit
-            from mirguard.detectors.reference import reference_for
+            from mirguard.detectors.kept import fitted_for
 
-            reference = reference_for(model)
-            if reference is None:
+            detector = fitted_for(model, DETECTOR)
+            if detector is None:
                 raise UsageError(f"There is no clean reference for {model.title or model.name} yet.")
-            self._fitted[model.hash] = reference, fit(DETECTOR, model, reference)
-        return self._fitted[model.hash][1]
+            self._fitted[model.hash] = detector
+        return self._fitted[model.hash]
 
     def reference_facts(self, name: str, fpr: float) -> ReferenceFacts:
         """What the detector rests on; a rate it is too small for, or its absence, is told in `trouble`."""
@@ -180,10 +179,8 @@ class Workshop:
             threshold = detector.threshold(fpr)
         except MirguardError as error:
             trouble = str(error)
-        reference = self._fitted[model.hash][0]
-        return ReferenceFacts(
-            reference.size, detector.clean_scores, threshold, detector.layer, reference.source, trouble
-        )
+        about = detector.about
+        return ReferenceFacts(about.size, detector.clean_scores, threshold, detector.layers[0], about.source, trouble)
 
     def detect(self, name: str, clip: Clip, fpr: float, job: Job) -> Reading | None:
         """The reading of a clip; None where there is no reference or it is too small for the rate."""
@@ -193,31 +190,31 @@ class Workshop:
             detector.threshold(fpr)
         except MirguardError:
             return None
-        features, decision = self._heard(model, clip, job)
-        return detector.read(features, decision, fpr)
+        (digest,), decision = self._heard(model, detector, clip, job)
+        return detector.read(digest, decision, fpr, known=clip.hash in detector.about.hashes)
 
-    def _heard(self, model: Classifier, clip: Clip, job: Job) -> tuple[Any, Decision]:
-        """The last hidden layer `(windows, d)` and the decision of the same pass, remembered for the last clips."""
-        from mirguard.detectors.reference import hear
+    def _heard(self, model: Classifier, detector: Any, clip: Clip, job: Job) -> tuple[Any, Decision]:
+        """What the detector makes of each window and the decision of the same pass, remembered for the last clips."""
+        from mirguard.detectors.sample import hear
 
         key = (model.hash, clip.hash)
         if key not in self._features:
-            self._features[key] = hear(model, clip, job.rest)
+            self._features[key] = hear(model, clip, (detector,), job.rest)
             while len(self._features) > FEATURES_KEPT:
                 self._features.popitem(last=False)
         self._features.move_to_end(key)
         return self._features[key]
 
     def build_reference(self, name: str, folder: Path, fpr: float, job: Job) -> tuple[ReferenceFacts, tuple[str, ...]]:
-        from mirguard.detectors.reference import build_reference
+        from mirguard.experiment.detecting import fit_detectors
 
-        def progress(done: int, total: int, file: str) -> None:
-            job.progress((f"Hearing {file} ({done + 1} of {total}) …", done / total))
+        def progress(sentence: str, fraction: float | None) -> None:
+            job.progress((f"{sentence} …", fraction))
 
         model = self.model(name)
-        reference = build_reference(model, folder, progress=progress, cancel=job.cancel, rest=job.rest)
+        made = fit_detectors(model, folder, (DETECTOR,), progress=progress, cancel=job.cancel, rest=job.rest)
         self._fitted.pop(model.hash, None)
-        return self.reference_facts(name, fpr), tuple(reference.skipped)
+        return self.reference_facts(name, fpr), made.skipped
 
     # --- attacks ---
 
@@ -328,8 +325,7 @@ class Narrator:
             else:
                 delta = None
         if self._detector is not None and progress.seen:
-            features = progress.seen[0].float().cpu().numpy()
-            reading = self._detector.read(features, progress.decision, self._fpr)
+            reading = self._detector.read(progress.seen[0], progress.decision, self._fpr)
         points, self._points = tuple(self._points), []
         heard = tuple(self.keeper.heard[self._heard :])
         self._heard += len(heard)

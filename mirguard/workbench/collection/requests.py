@@ -148,7 +148,7 @@ class HearRow(Request):
     sound: str
 
     def perform(self, job: Job) -> Heard:
-        from mirguard.detectors.reference import hear
+        from mirguard.detectors.sample import hear
 
         model = job.workshop.model(self.model)
         try:
@@ -158,9 +158,8 @@ class HearRow(Request):
         if detector is None:
             decision, score = job.workshop.classify(self.model, self.clip, job), None
         else:
-            features, decision = hear(model, self.clip, job.rest)
-            # The score is the same at any rate; half of the clean clips are enough for this one.
-            score = detector.read(features, decision, 0.5).score
+            (digest,), decision = hear(model, self.clip, (detector,), job.rest)
+            score = detector.score(digest, decision.label)
         return Heard(decision.label, decision.confidence, tuple(decision.top(TOP)), score)
 
 

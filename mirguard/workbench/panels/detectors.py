@@ -5,7 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from mirguard.detectors.catalogue import FPR, find_detector
+from mirguard.detectors.catalogue import find_detector
+from mirguard.detectors.detector import FPR
 from mirguard.workbench.document import Document
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.panels.parts import Content, Elided, Scroll, label, named, push_button, set_role, tool_button
