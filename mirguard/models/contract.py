@@ -7,7 +7,7 @@ and decision (the network behind it) are separate, inner layers can be read by n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from mirguard.errors import UsageError
 from mirguard.models.decision import SINGLE_LABEL, TAGGING, probabilities
 
 MOST_NAMED = 10  # labels in one sentence
+Change = Callable[[torch.Tensor], torch.Tensor]  # what a layer gives -> what is passed on in its place
 # What every model has beside its own layers: the samples it hears, what the network takes, what comes out.
 WAVEFORM, REPRESENTATION, LOGITS = "waveform", "representation", "logits"
 
@@ -51,6 +52,10 @@ class Classifier:
     def decide(self, representation: torch.Tensor) -> torch.Tensor:
         """Representation -> logits `(batch, K)`."""
         raise NotImplementedError
+
+    def decide_with(self, representation: torch.Tensor, changes: Mapping[str, Change]) -> torch.Tensor:
+        """`decide` with some layers changed on the way; UsageError where nothing inside of the model can be reached."""
+        raise UsageError(f"{self.name} is a black box: nothing inside of it can be changed.")
 
     def features(self, waveform: torch.Tensor, layers: Sequence[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Inner activations `(batch, d)` by layer name, and the logits of the same pass."""
@@ -140,6 +145,22 @@ class TorchClassifier(Classifier):
 
     def decide(self, representation: torch.Tensor) -> torch.Tensor:
         return self.network(representation)
+
+    def decide_with(self, representation: torch.Tensor, changes: Mapping[str, Change]) -> torch.Tensor:
+        """`decide` with what comes out of some layers, or submodules of `network` by their path, replaced by what the change of
+        that name makes of it. A change may give more rows than it gets where all that follows takes rows one by one."""
+        handles = []
+        try:
+            for place, change in changes.items():
+                try:
+                    module = self.network.get_submodule(self._taps.get(place, place))
+                except AttributeError:
+                    raise UsageError(f"{self.name} has no layer {place!r} that can be changed.") from None
+                handles.append(module.register_forward_hook(lambda _m, _i, out, change=change: change(out)))
+            return self.decide(representation)
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def features(self, waveform: torch.Tensor, layers: Sequence[str]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         found, logits = self._tapped(waveform, layers)
