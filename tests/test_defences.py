@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import nets
 import numpy as np
 import pytest
 import torch
-from labelled_sounds import RATE, Dataset, make_tones, tone_of
+from hardening import LABELS, QUICK, WINDOW, arrays, cache, files, job_of, kept, parent, same, tones
+from labelled_sounds import RATE
 
 import mirguard as mg
 from mirguard.defences import perturbing
@@ -20,73 +20,16 @@ from mirguard.defences.catalogue import find_defence, list_defences
 from mirguard.defences.checkpoint import Unfinished
 from mirguard.defences.defend import defend
 from mirguard.defences.distillation import distillation, last_layer
-from mirguard.defences.job import Job
 from mirguard.defences.robustness import CROSS_ENTROPY, MARGIN, NOISE, SMALLEST, WORST, robustness
 from mirguard.errors import Cancelled, FileError, UsageError
 from mirguard.models import catalogue
 from mirguard.models.architectures import find_architecture
 from mirguard.models.contract import Classifier
-from mirguard.models.front_ends import make_front_end
-from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import read_model_file
-from mirguard.models.networks.saved import OwnNetwork, save_network
-from mirguard.models.training.cache import Cache
-from mirguard.models.training.loop import Recipe, train, window_accuracy
+from mirguard.models.training.loop import window_accuracy
 from mirguard.parameters import resolve
 
-WINDOW = 4000
-LABELS = ("low", "middle", "high")
-HEARD = {"kind": "log-mel", "n_fft": 256, "hop": 128, "n_mels": 16, "fmin": 30.0}
-RECIPE = Recipe(epochs=25, batch=8, learning_rate=1e-2, noise_db=(-60.0, -30.0))
-QUICK = {"epochs": 2, "batch": 8, "learning_rate": 2e-3}
-
-
-def tones(count: int, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """So many tones of each class as `(n, samples)`, and their class numbers."""
-    sounds = [tone_of(label, first + number, 0.5) for number in range(count) for label in LABELS]
-    return np.stack(sounds), np.tile(np.arange(len(LABELS)), count)
-
-
-def kept(folder: Path, name: str, network, task: str = "single-label", **more) -> OwnNetwork:
-    about = {"representation": HEARD, "architecture": "log-mel-cnn"} | more
-    file = save_network(
-        folder / name, name, network=network, sample_rate=RATE, window=WINDOW, labels=LABELS, task=task, **about
-    )
-    return load_model_file(file)
-
-
-@pytest.fixture(scope="module")
-def parent(tmp_path_factory) -> OwnNetwork:
-    """A tiny network that tells the tones apart."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        network = find_architecture("log-mel-cnn").build(3, {"channels": [6, 8], "hidden": 8})
-        sounds, labels = tones(16)
-        train(make_front_end(HEARD, RATE), network, sounds, labels, window=WINDOW, recipe=RECIPE)
-    return kept(tmp_path_factory.mktemp("models"), "tiny", network)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Dataset:
-    return make_tones(tmp_path_factory.mktemp("tones"), labels=LABELS, train=6, validation=1, test=2)
-
-
-@pytest.fixture
-def cache(tmp_path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-def job_of(parent: OwnNetwork, defence: str, count: int = 8, **parameters) -> Job:
-    sounds, labels = tones(count)
-    return Job(parent, sounds, labels, None, resolve(find_defence(defence).parameters, QUICK | parameters), 0)
-
-
-def arrays(network) -> dict[str, torch.Tensor]:
-    return {key: value.clone() for key, value in network.state_dict().items()}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+__all__ = ["cache", "files", "parent"]  # fixtures
 
 
 # -- What is declared --------------------------------------------------------------------------------------------------
@@ -119,7 +62,7 @@ def test_a_training_perturbation_raises_the_loss_and_keeps_its_budget(parent, no
     assert {"l2": not sign.any(), "linf": sign.all(), "both": 0 < sign.sum() < len(x)}[norm]
     loss = perturbing.class_loss(parent.front_end, parent.network, own)
     start = draw if steps > 1 else None
-    changed = perturbing.perturb(x, perturbing.gradient_of(loss), epsilon, sign, steps=steps, draw=start)
+    changed = perturbing.perturb(x, perturbing.uphill(loss, sign), epsilon, sign, steps=steps, draw=start)
     with torch.no_grad():
         assert (loss(changed) > loss(x)).all()
         assert loss(changed).mean() > loss(x + perturbing.noise_like(x, epsilon, sign, draw)).mean()
@@ -145,8 +88,8 @@ def test_silence_gets_no_perturbation_that_is_not_a_number(parent):
     x = torch.zeros(2, WINDOW)
     draw = torch.Generator().manual_seed(0)
     epsilon, sign = perturbing.draw_sizes(x, {"snr": 30.0, "spread": 0.0, "norm": "l2"}, draw)
-    gradient = perturbing.gradient_of(perturbing.class_loss(parent.front_end, parent.network, torch.tensor([0, 1])))
-    assert torch.equal(perturbing.perturb(x, gradient, epsilon, sign, steps=2, draw=draw), x)
+    loss = perturbing.class_loss(parent.front_end, parent.network, torch.tensor([0, 1]))
+    assert torch.equal(perturbing.perturb(x, perturbing.uphill(loss, sign), epsilon, sign, steps=2, draw=draw), x)
 
 
 # -- The defences ------------------------------------------------------------------------------------------------------

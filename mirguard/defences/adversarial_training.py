@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mirguard.defences.job import Hardened, Job
-from mirguard.defences.perturbing import PGD, class_loss, draw_sizes, evaluating, gradient_of, own_classes, perturb
+from mirguard.defences.perturbing import PGD, class_loss, draw_sizes, evaluating, own_classes, perturb, uphill
 from mirguard.models.training.loop import count_right, labels_loss
 
 
@@ -21,9 +21,9 @@ def adversarial_training(job: Job) -> Hardened:
     def objective(heard: torch.Tensor, wanted: torch.Tensor, draw: torch.Generator) -> tuple[torch.Tensor, float]:
         epsilon, sign = draw_sizes(heard, values, draw)
         with evaluating(network):
-            gradient = gradient_of(class_loss(front_end, network, own_classes(wanted, job.task)))
+            direction = uphill(class_loss(front_end, network, own_classes(wanted, job.task)), sign)
             start = draw if values["method"] == PGD else None
-            changed = perturb(heard, gradient, epsilon, sign, steps=values["steps"], draw=start)
+            changed = perturb(heard, direction, epsilon, sign, steps=values["steps"], draw=start)
         with torch.no_grad():
             representation = front_end(torch.cat([heard, changed]) if alpha else changed)
         z = network(representation)

@@ -22,6 +22,7 @@ from mirguard.defences.defence import (
 from mirguard.errors import UsageError
 from mirguard.parameters import Parameter
 
+_SIZES = "How far below the sound the perturbations (and noise of the same size) are that are learned from."
 _TRAINING = (EPOCHS, LEARNING_RATE, BATCH, WINDOWS)
 
 DEFENCES = (
@@ -55,6 +56,81 @@ DEFENCES = (
             *_TRAINING,
         ),
         knowledge="Helps against attackers who follow the cross-entropy's gradient in single precision and nothing else.",
+    ),
+    Defence(
+        "outlier-class",
+        "Outlier class",
+        "Learns one class more, which adversarial sounds are to fall into; the detector outlier-class reads it.",
+        "Grosse et al. 2017",
+        "mirguard.defences.outlier_class:outlier_class",
+        (replace(SNR, help=_SIZES), replace(SPREAD, default=10.0), NORM, replace(STEPS, default=3), START, *_TRAINING),
+        knowledge="Helps against attackers who do not know of it; an attack on all classes at once gets past it.",
+        tags=False,
+        attached="outlier",
+    ),
+    Defence(
+        "subnetwork",
+        "Detector subnetwork",
+        "Attaches a small network that judges an inner layer; the classifier stays as it is. The detector subnetwork reads it.",
+        "Metzen et al. 2017",
+        "mirguard.defences.subnetwork:attach_subnetwork",
+        (
+            Parameter(
+                "layer",
+                "The layer that is judged: one of the network's, or representation; the first of its layers if left out.",
+                str,
+                None,
+                optional=True,
+            ),
+            Parameter(
+                "adversary",
+                "What the perturbations that are learned from do: fool the classifier (static), or the detector as well (dynamic).",
+                str,
+                "dynamic",
+                choices=("static", "dynamic"),
+            ),
+            replace(SNR, help=_SIZES),
+            replace(SPREAD, default=10.0),
+            NORM,
+            replace(STEPS, default=3),
+            *_TRAINING,
+        ),
+        knowledge="Helps against attackers who do not know of it, and makes it harder for those who do.",
+        attached="subnetwork",
+    ),
+    Defence(
+        "pca-projection",
+        "Projection on principal components",
+        "Lets the classifier hear only what a few principal components of the sounds can say.",
+        "Bhagoji, Cullina & Mittal 2017",
+        "mirguard.defences.pca_projection:pca_projection",
+        (
+            Parameter(
+                "components",
+                "k, how many principal components are heard.",
+                int,
+                24,
+                1,
+                4096,
+                "log",
+                label="Components",
+            ),
+            Parameter(
+                "frames",
+                "How many frames of the representation are projected together.",
+                int,
+                8,
+                1,
+                1024,
+                "log",
+                label="Frames at a time",
+                advanced=True,
+            ),
+            Parameter("retrain", "Train the network further on what it hears then.", bool, True),
+            START,
+            *_TRAINING,
+        ),
+        knowledge="Helps a little against attackers who do not know of it; those who do attack through it.",
     ),
 )
 

@@ -26,8 +26,8 @@ STRIDE = 2.5  # PGD's steps together, in ε: enough to reach any point of the ba
 
 # Waveforms `(batch, window)` with a graph -> what each row's perturbation makes larger `(batch,)`.
 Loss = Callable[[torch.Tensor], torch.Tensor]
-# The gradient of what is made larger `(batch, window)` at waveforms.
-Gradient = Callable[[torch.Tensor], torch.Tensor]
+# The way to go at waveforms, of size 1 in each row's norm `(batch, window)`.
+Direction = Callable[[torch.Tensor], torch.Tensor]
 
 
 def class_loss(front_end: nn.Module, logits: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> Loss:
@@ -45,13 +45,16 @@ def own_classes(wanted: torch.Tensor, task: str) -> torch.Tensor:
     return wanted if task == SINGLE_LABEL else wanted.argmax(1)
 
 
-def gradient_of(loss: Loss) -> Gradient:
-    def gradient(x: torch.Tensor) -> torch.Tensor:
-        x = x.detach().requires_grad_()
-        (g,) = torch.autograd.grad(loss(x).sum(), x)
-        return g
+def uphill(loss: Loss, sign: torch.Tensor) -> Direction:
+    """The direction in which `loss` rises most; `sign (batch, 1)` says which rows are measured by L∞."""
 
-    return gradient
+    def direction(x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (g,) = torch.autograd.grad(loss(x).sum(), x)
+        return steepest(g, sign)
+
+    return direction
 
 
 def draw_sizes(x: torch.Tensor, values: Mapping[str, Any], draw: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,14 +91,14 @@ def noise_like(x: torch.Tensor, epsilon: torch.Tensor, sign: torch.Tensor, draw:
 
 def perturb(
     x: torch.Tensor,
-    gradient: Gradient,
+    direction: Direction,
     epsilon: torch.Tensor,
     sign: torch.Tensor,
     *,
     steps: int,
     draw: torch.Generator | None = None,
 ) -> torch.Tensor:
-    """x + δ in ±1 `(batch, window)`, δ inside the budget, so that what `gradient` is of is large.
+    """x + δ in ±1 `(batch, window)`, δ inside the budget, led by `direction`.
 
     Without `draw`, from δ = 0, each step ε/steps long: of one step, that is FGSM, x + ε·s(∇J) (Goodfellow, Shlens and Szegedy 2015,
     §4). With it, PGD (Madry et al. 2018, eq. 4): from a random point of the ball, `steps` steps of 2.5 ε/steps.
@@ -105,8 +108,7 @@ def perturb(
     else:
         delta, stride = noise_like(x, epsilon, sign, draw), STRIDE * epsilon / steps
     for _ in range(steps):
-        g = gradient((x + delta).clamp(-1, 1))
-        delta = project(delta + stride * steepest(g, sign), epsilon, sign)
+        delta = project(delta + stride * direction((x + delta).clamp(-1, 1)), epsilon, sign)
     return (x + delta).clamp(-1, 1)
 
 
