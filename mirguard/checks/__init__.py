@@ -1,0 +1,1 @@
+"""Is a robustness figure to be believed? Twenty-five questions, each answered with its evidence."""
