@@ -482,10 +482,16 @@ QUICK = ("SC-01", "SC-03", "SC-10", "SC-12", "SC-13", "SC-16", "SC-17", "SC-25")
 
 
 def test_they_come_in_order_with_progress_and_as_json():
-    model, heard = curved(), []
+    model, heard, one_by_one = curved(), [], []
     found = mg.check(
-        model, clips(4, model), ids=QUICK, snr=SNR, progress=lambda sentence, done: heard.append((sentence, done))
+        model,
+        clips(4, model),
+        ids=QUICK,
+        snr=SNR,
+        each=one_by_one.append,
+        progress=lambda sentence, done: heard.append((sentence, done)),
     )
+    assert found == one_by_one
     assert [one.id for one in found] == list(QUICK)
     parts = [done for _sentence, done in heard]
     assert parts == sorted(parts) and parts[0] == 0.0 and parts[-1] < 1.0

@@ -27,6 +27,9 @@ def asked(monkeypatch):
 
     def check(model, clips, **options):
         calls.append((model.name, clips, options))
+        for found in answer:
+            if options["each"] is not None:
+                options["each"](found)
         return answer
 
     monkeypatch.setattr(room, "check", check)

@@ -24,6 +24,11 @@ def _check(options: argparse.Namespace) -> int:
     model = chosen_model(options)
     surrogates = tuple(load_model(name) for name in options.surrogate) or None
     with Line(not options.json) as line:
+
+        def show(found: Any) -> None:
+            line.clear()
+            _show(found)
+
         findings = check(
             model,
             options.clips,
@@ -32,6 +37,7 @@ def _check(options: argparse.Namespace) -> int:
             count=options.count,
             surrogates=surrogates,
             seed=options.seed,
+            each=None if options.json else show,
             progress=line,
         )
     seconds = time.perf_counter() - began
@@ -41,8 +47,6 @@ def _check(options: argparse.Namespace) -> int:
         counted = {"count": options.count, "seed": options.seed, "seconds": seconds}
         show_json({**about, **counted, "findings": [found.to_json() for found in findings]})
     else:
-        for found in findings:
-            _show(found)
         said = ", ".join(
             f"{verdicts.count(verdict)} {words}" for verdict, words in WORDS.items() if verdict in verdicts
         )
@@ -59,6 +63,7 @@ def _show(found: Any) -> None:
     print(textwrap.fill(found.sentence, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT))
     for line in _lines(found.evidence):
         print(f"{INDENT}  {line}".rstrip())
+    print(end="", flush=True)
 
 
 def _lines(evidence: Any) -> list[str]:

@@ -107,12 +107,17 @@ class Line:
             print(f"\r\033[K{part}{sentence[:100]}", end="", file=sys.stderr, flush=True)
             self._shown = True
 
+    def clear(self) -> None:
+        """Take it away until something is said again, for what goes to standard output."""
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self._shown = False
+
     def __enter__(self) -> Line:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self.clear()
 
 
 def declared_options(parser: argparse.ArgumentParser, users: Sequence[Any]) -> None:
