@@ -12,12 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mirguard import __version__
-from mirguard.cli import attacking, checking, datasets, detecting, doctor, hearing, models, surviving, universal
+from mirguard.cli import (
+    attacking,
+    checking,
+    datasets,
+    defending,
+    detecting,
+    doctor,
+    hearing,
+    models,
+    surviving,
+    universal,
+)
 from mirguard.cli.terminal import Parser, tell
 from mirguard.errors import MirguardError, UsageError
 
 # Each module declares its commands: name -> (what it does in one sentence, its arguments, its work).
-MODULES = (hearing, attacking, surviving, universal, detecting, checking, models, datasets, doctor)
+MODULES = (hearing, attacking, surviving, universal, detecting, checking, models, defending, datasets, doctor)
 COMMANDS = {name: declared for module in MODULES for name, declared in module.COMMANDS.items()}
 
 

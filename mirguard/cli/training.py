@@ -50,6 +50,16 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
         metavar="M",
         help=f"one of those below, or any other model to build upon (default {DEFAULT})",
     )
+    split_options(parser)
+    parser.add_argument(
+        "--replace", action="store_true", help="let it take the place of a model of yours with that name"
+    )
+    declared_options(parser, methods)
+    return parser
+
+
+def split_options(parser: argparse.ArgumentParser) -> None:
+    """How labelled sounds are read and divided, as `divided` takes it."""
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", type=float, default=0.2, metavar="PART", help="part kept to test on (default 0.2)")
     parser.add_argument(
@@ -64,11 +74,6 @@ def add_train(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--label", default="label", metavar="COLUMN", help="the table's column to take the labels from")
     parser.add_argument("--home", metavar="DIR", help="where the files of a known collection are")
     parser.add_argument("--no-check", action="store_true", help="do not look for recordings that come twice")
-    parser.add_argument(
-        "--replace", action="store_true", help="let it take the place of a model of yours with that name"
-    )
-    declared_options(parser, methods)
-    return parser
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -78,7 +83,7 @@ def _train(options: argparse.Namespace) -> int:
     settings = given(options)
     resolve(find_method(options.method).parameters, settings)  # whatever can be refused before hours of listening, is
     with Line(not options.json) as line:
-        dataset = _divided(options, line)
+        dataset = divided(options, line)
         import torch
 
         from mirguard.models.training.make import train_classifier
@@ -91,17 +96,17 @@ def _train(options: argparse.Namespace) -> int:
             seed=options.seed,
             title=options.title,
             replace=options.replace,
-            progress=_watching(line),
+            progress=watching(line),
             **settings,
         )
     if options.json:
-        show_json(_document(trained))
+        show_json(document(trained))
     else:
-        _show(trained)
+        show(trained)
     return 0
 
 
-def _divided(options: argparse.Namespace, line: Line) -> LabelledSet:
+def divided(options: argparse.Namespace, line: Line) -> LabelledSet:
     """The labelled sounds, with recordings that come twice kept together, and split."""
     from mirguard.datasets.mirdata_sets import load_set
     from mirguard.datasets.splits import split
@@ -117,7 +122,7 @@ def _divided(options: argparse.Namespace, line: Line) -> LabelledSet:
     return split(dataset, seed=options.seed, test=options.test, validation=options.validation)
 
 
-def _watching(line: Line) -> Callable[[TrainingProgress], None]:
+def watching(line: Line) -> Callable[[TrainingProgress], None]:
     """Progress on the line; where nobody watches one, only a word on a download, since half a minute without would look like a
     fault."""
     told = []
@@ -131,7 +136,7 @@ def _watching(line: Line) -> Callable[[TrainingProgress], None]:
     return watch
 
 
-def _document(trained: Trained) -> dict[str, Any]:
+def document(trained: Trained) -> dict[str, Any]:
     file, report = trained.file, trained.report
     return {
         "name": file.name,
@@ -151,7 +156,7 @@ def _document(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _show(trained: Trained) -> None:
+def show(trained: Trained) -> None:
     file, report = trained.file, trained.report
     data = file.card["data"]
     clips = sum(data["clips"][part] for part in data["learned_from"])
