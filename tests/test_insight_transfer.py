@@ -54,6 +54,22 @@ def test_windows_are_shared_among_clips_and_silence_is_left_out():
 # -- in the window -----------------------------------------------------------------------------------------------------
 
 
+def test_cells_take_the_room_there_is_within_limits(qtbot):
+    from mirguard.workbench.views.transfer_table import HEIGHT, LOW, NARROW, WIDTH, TransferTable
+
+    table = TransferTable()
+    qtbot.addWidget(table)
+    table.show_matrix(matrix(), {})
+    table.show()
+    for size, width, height in (((900, 600), WIDTH, HEIGHT), ((300, 150), None, None), ((150, 80), NARROW, LOW)):
+        table.resize(*size)
+        assert NARROW <= table.columnWidth(0) <= WIDTH and LOW <= table.rowHeight(0) <= HEIGHT
+        assert (width is None) or (table.columnWidth(1), table.rowHeight(1)) == (width, height)
+        if size[0] >= 300:
+            bars = table.horizontalScrollBar(), table.verticalScrollBar()
+            qtbot.waitUntil(lambda bars=bars: all(bar.maximum() == 0 for bar in bars))
+
+
 @pytest.fixture
 def bench(qtbot, tmp_path):
     from workbench import Bench

@@ -101,3 +101,24 @@ def test_what_cannot_be_done_is_told_in_the_dialog(bench, folder, tmp_path):
     dialog.make_button.click()
     bench.until(lambda: "holds no" in dialog.state.text())
     dialog.reject()
+
+
+def test_the_folder_of_last_time_or_the_open_clips_are_what_is_shown(bench, folder, tmp_path):
+    bench.start(model="toy-magnitude-mlp")
+    bench.load(folder / "0.wav")
+    dialog = dialog_of(bench)
+    assert dialog.source.currentIndex() < 0 and not dialog.make_button.isEnabled(), "one clip is too few"
+    dialog.reject()
+    bench.settings.set_folder("universal", folder)
+    dialog = dialog_of(bench)
+    assert dialog.source.currentText() == str(folder) and dialog.make_button.isEnabled()
+    dialog.reject()
+    bench.load(folder / "1.wav")
+    dialog = dialog_of(bench)
+    wishes = []
+    dialog.wanted.disconnect()
+    dialog.wanted.connect(wishes.append)
+    assert dialog.source.currentText() == "The 2 clips that are open"
+    dialog.make_button.click()
+    assert wishes[0].folder is None and len(wishes[0].clips) == 2
+    dialog.reject()

@@ -55,6 +55,9 @@ class UniversalDialog(QDialog):
         self._folder = Path(kept) if kept else None
         if self._folder:
             self.source.addItem(str(self._folder), self._folder)
+        # With a text for the empty menu, Qt would leave it at that until somebody chooses.
+        self.source.setCurrentIndex(min(0, self.source.count() - 1))
+        self.source.currentIndexChanged.connect(self._check)
         browse = tool_button("folder", "Choose a folder of clips")
         browse.clicked.connect(self._browse)
         place = QHBoxLayout()
@@ -82,8 +85,11 @@ class UniversalDialog(QDialog):
         form.setHorizontalSpacing(10)
         form.addRow("Model", label(model.title))
         form.addRow("Clips", place)
-        form.addRow("Method", self.method)
-        form.addRow("", self.about_method)
+        way = QVBoxLayout()
+        way.setSpacing(6)
+        way.addWidget(self.method)
+        way.addWidget(self.about_method)
+        form.addRow("Method", way)
         form.addRow("SNR", self.snr)
         form.addRow("Target", self.target)
         form.addRow("Name", self.name)
@@ -91,6 +97,9 @@ class UniversalDialog(QDialog):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         named(self.progress, "Progress")
+        stays = self.progress.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(stays)
         self.progress.hide()
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         self.close_button = self.buttons.button(QDialogButtonBox.StandardButton.Close)
@@ -172,7 +181,7 @@ class UniversalDialog(QDialog):
         self._check()
 
     def _check(self) -> None:
-        there = self.source.count() > 0
+        there = self.source.currentIndex() >= 0
         self.make_button.setEnabled(not self._running and there and bool(self.name.text().strip()))
 
     def _tell_method(self) -> None:

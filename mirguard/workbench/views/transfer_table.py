@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 RATE, KNOWN = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 NOISE = "White noise"
-WIDTH, HEIGHT = 110, 40
+WIDTH, HEIGHT = 110, 40  # pixels of a cell where there is room
+NARROW, LOW = 84, 30  # and where there is not; what still does not fit is scrolled to
 
 
 class TransferTable(QTableWidget):
@@ -57,8 +58,8 @@ class TransferTable(QTableWidget):
             header.setHighlightSections(False)
             header.setSectionsClickable(False)
             header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.horizontalHeader().setDefaultSectionSize(WIDTH)
-        self.verticalHeader().setDefaultSectionSize(HEIGHT)
+        self.horizontalHeader().setMinimumSectionSize(NARROW)
+        self.verticalHeader().setMinimumSectionSize(LOW)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap)
         self.verticalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         notifier().changed.connect(self.viewport().update)
@@ -83,14 +84,28 @@ class TransferTable(QTableWidget):
                 self.setItem(row, column, item)
         for column, target in enumerate(targets):
             self.setHorizontalHeaderItem(column, _head(titles.get(target, target)))
-        metrics = self.fontMetrics()
         names = [self.verticalHeaderItem(row).text() for row in range(len(sources))]
         self.verticalHeader().setFixedWidth(
-            min(280, max((metrics.horizontalAdvance(n) for n in names), default=40) + 18)
+            min(280, max((self.fontMetrics().horizontalAdvance(n) for n in names), default=40) + 18)
         )
-        room, wrap = QRect(0, 0, WIDTH - 16, 400), int(Qt.TextFlag.TextWordWrap)
-        heights = [metrics.boundingRect(room, wrap, titles.get(target, target)).height() for target in targets]
-        self.horizontalHeader().setFixedHeight(max(heights, default=20) + metrics.height())
+        self._fit()
+
+    def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the cells the room that there is, within limits."""
+        across, down = self.horizontalHeader(), self.verticalHeader()
+        columns, rows, metrics = self.columnCount(), self.rowCount(), self.fontMetrics()
+        inside = self.contentsRect()
+        width = min(WIDTH, max(NARROW, (inside.width() - down.width()) // max(1, columns)))
+        room, wrap = QRect(0, 0, width - 16, 400), int(Qt.TextFlag.TextWordWrap)
+        heads = [self.horizontalHeaderItem(column).text() for column in range(columns)]
+        heights = [metrics.boundingRect(room, wrap, head).height() for head in heads]
+        across.setFixedHeight(max(heights, default=20) + metrics.height())
+        across.setDefaultSectionSize(width)
+        down.setDefaultSectionSize(min(HEIGHT, max(LOW, (inside.height() - across.height()) // max(1, rows))))
 
     def sizeHint(self) -> QSize:
         return QSize(self.verticalHeader().width() + WIDTH * 4, self.horizontalHeader().height() + HEIGHT * 5)
