@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import Any
 
+from mirguard.cli.detecting import verdict_line
 from mirguard.cli.terminal import Line, chosen_model, decibels, declared_options, given, model_option, show_json
 from mirguard.errors import UsageError
 
@@ -14,8 +15,11 @@ def _attack(options: argparse.Namespace) -> int:
     from mirguard.attacks.catalogue import find_attack
     from mirguard.channel.chain import parse
     from mirguard.clip import check_export, load_clip
+    from mirguard.detectors.catalogue import find_detector
 
     find_attack(options.attack)
+    for name in options.evade:
+        find_detector(name)
     clip = load_clip(options.file)
     output = check_export(options.output, options.subtype)
     if output.exists() and output.samefile(clip.source):
@@ -23,10 +27,12 @@ def _attack(options: argparse.Namespace) -> int:
     restriction = _restriction(options).check(clip.duration, clip.sample_rate)
     channel = tuple(parse(text) for text in options.channel)
     from mirguard.experiment import plan, run  # torch takes a second: whatever can be refused before it, is
+    from mirguard.experiment.detecting import detect, evadables
     from mirguard.models.catalogue import load_model
 
     model = chosen_model(options)
     surrogates = tuple(load_model(name) for name in options.surrogate)
+    evade = evadables(model, options.evade)
     experiment = plan(
         clip,
         model,
@@ -40,6 +46,7 @@ def _attack(options: argparse.Namespace) -> int:
         channel=channel,
         draws=options.draws,
         restriction=restriction,
+        evade=options.evade,
         **given(options),
     )
     with Line(not options.json) as line:
@@ -48,6 +55,7 @@ def _attack(options: argparse.Namespace) -> int:
             clip,
             model,
             surrogates=surrogates,
+            evade=evade,
             progress=lambda now: line(_progress(now)),
             export_to=output,
         )
@@ -59,6 +67,9 @@ def _attack(options: argparse.Namespace) -> int:
     document = {**outcome.to_json(), "file": options.file}
     if baseline is not None:
         document["noise_baseline"] = baseline.to_json()
+    readings = detect(model, outcome.clip, [one.detector for one in evade]) if evade else []
+    if readings:
+        document["evaded"] = {reading.detector: reading.to_json() for reading in readings}
     if options.json:
         show_json(document)
         return 0
@@ -74,6 +85,8 @@ def _attack(options: argparse.Namespace) -> int:
     )
     if baseline is not None:
         print(f"  {baseline.sentence}")
+    for reading in readings:
+        print(f"  {verdict_line(reading)}")
     for warning in outcome.warnings:
         print(f"  {warning}")
     print(f"  {outcome.exported.path}")
@@ -135,6 +148,13 @@ def _arguments(attack: argparse.ArgumentParser) -> None:
         default=(),
         metavar="M",
         help="zero knowledge: attack these models in equal parts instead, and see whether the result carries over",
+    )
+    attack.add_argument(
+        "--evade",
+        nargs="+",
+        default=(),
+        metavar="DETECTOR",
+        help="perfect knowledge: deceive these detectors, fitted on the model, as well",
     )
     attack.add_argument("--time", metavar="FROM-TO", help="change the clip only in this range, in seconds")
     attack.add_argument("--band", metavar="LO-HI", help="change only this range of frequencies, in Hz")
