@@ -21,7 +21,7 @@ import torch
 from mirguard import __version__, cli
 from mirguard.attacks.catalogue import list_attacks
 from mirguard.clip import Clip, load_clip, save_clip
-from mirguard.detectors.catalogue import list_detectors
+from mirguard.detectors.kept import names_fitted_for
 from mirguard.errors import MirguardError
 from mirguard.models import catalogue
 from mirguard.resources import demo_clip, resource
@@ -339,8 +339,11 @@ def test_detect_for_people(say, demo):
     assert (status, err) == (0, "")
     first, *rest = out.splitlines()
     assert first == str(demo)
-    assert [line.split(":")[0].strip() for line in rest] == [detector.name for detector in list_detectors()]
-    assert "flagged; score" in rest[0].lower()
+    fitted = list(names_fitted_for(load_model(TOY)))
+    assert "kde" in fitted
+    together = ["Together"] if len(fitted) > 1 else []
+    assert [line.split(":")[0].strip() for line in rest] == [*fitted, *together]
+    assert any("flagged; score" in line.lower() for line in rest)
 
 
 def test_detect_as_json(say, demo, attacked):
