@@ -339,7 +339,7 @@ def test_detect_for_people(say, demo):
     assert (status, err) == (0, "")
     first, *rest = out.splitlines()
     assert first == str(demo)
-    fitted = list(names_fitted_for(load_model(TOY)))
+    fitted = list(names_fitted_for(catalogue.load_model(TOY)))
     assert "kde" in fitted
     together = ["Together"] if len(fitted) > 1 else []
     assert [line.split(":")[0].strip() for line in rest] == [*fitted, *together]
