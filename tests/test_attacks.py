@@ -175,6 +175,24 @@ def test_gradient_is_the_same_with_one_pass_and_with_two():
         torch.testing.assert_close(found[0], other, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+def test_slopes_are_the_same_in_one_micro_batch_and_in_several(finished):
+    """All windows at once lead back without a halt at their logits: the same numbers, 0 for rows that are done."""
+    x, found = sounds(5, WINDOW), []
+    for micro_batch in (2, 8):
+        model = curved(micro_batch=micro_batch)
+        problem = Batch(x, 16_000, torch.arange(5) % 3, None, "l2", torch.full((5,), 0.01), 0, torch.ones(5))
+        oracle = Oracle(problem, View(model), Ledger(problem, stop_early=False))
+        if finished:
+            oracle.finish(torch.arange(5) == 3)
+        g = oracle.gradient(problem.zeros())
+        _, rows = oracle.jacobian(problem.zeros(), torch.tensor([[0, 1]] * 5))
+        assert bool((g[3] == 0).all() and (rows[:, 3] == 0).all()) is finished
+        found.append(torch.cat([g[None], rows]))
+    assert (found[0].abs().amax(2)[:, :3] > 0).all()
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-5 * float(found[0].abs().max()))
+
+
 # -- Invariants of every attack ----------------------------------------------------------------------------------------
 
 
@@ -525,6 +543,20 @@ def test_vanishing_gradients_keep_their_direction():
         assert torch.equal(problem.steepest(torch.zeros(1, 8)), torch.zeros(1, 8))
     finally:
         torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_a_step_in_place_goes_as_far_as_it_says(norm):
+    g = torch.randn(3, 400, generator=torch.Generator().manual_seed(1))
+    g[1] *= 1e-30
+    g[2] = 0.0
+    delta, length = torch.full_like(g, 0.5), torch.tensor([0.1, 0.2, 0.3])
+    expected = delta - length[:, None] * NORM_OBJECTS[norm].steepest(g)
+    moved = NORM_OBJECTS[norm].descend_(delta, g, length)
+    assert moved is delta
+    torch.testing.assert_close(delta, expected)
+    sizes = NORM_OBJECTS[norm].size(delta - 0.5)
+    assert sizes.tolist() == pytest.approx([0.1, 0.2, 0.0], rel=1e-4)
 
 
 def test_noise_has_exactly_the_size_it_should():

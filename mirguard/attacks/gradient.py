@@ -37,12 +37,12 @@ def pgd(
     Starts at δ = 0 or, with `random_start` and for every restart after the first, at a random point of the ball."""
     problem = oracle.problem
     oracle.plan(steps * restarts)
-    alpha = step_size * problem.scale[:, None]
+    alpha = step_size * problem.scale
     for restart in range(restarts):
         delta = problem.noise() if random_start or restart else problem.zeros()
         v = 0.0
         for _ in range(steps):
             g = oracle.gradient(delta, loss)
             v = momentum * v + g / g.abs().mean(1, keepdim=True).clamp_min(1e-37) if momentum else g
-            delta = problem.project(delta.addcmul_(problem.steepest(v), alpha, value=-1.0))
+            delta = problem.project(problem.descend_(delta, v, alpha))
         oracle.logits(delta)

@@ -68,7 +68,6 @@ class Ledger:
         self.best = problem.zeros()
         self.best_margin = torch.full((rows,), -torch.inf, device=device)
         self.best_size = torch.full((rows,), torch.inf, device=device)
-        self.success = torch.zeros(rows, dtype=torch.bool, device=device)
         self.hit = torch.zeros(rows, dtype=torch.bool, device=device)  # the latest candidate fools by `confidence`
         self.logits: torch.Tensor | None = None  # of the latest candidate (rows, K)
         self.said: torch.Tensor | None = None  # by the model itself
@@ -77,6 +76,11 @@ class Ledger:
         self._measure: Measure | None = None
         self._most_forwards = self._most_gradients = 0  # of any row, on the host
         self._began = time.perf_counter()
+
+    @property
+    def success(self) -> torch.Tensor:
+        """Whether a candidate of the row that counts has fooled `(rows,)`: the best one does, if any."""
+        return self.best_margin > 0
 
     def minimise(self, measure: Measure) -> None:
         self._measure, self.stop_early = measure, False
@@ -118,9 +122,10 @@ class Ledger:
         seen: tuple[torch.Tensor, ...],
         gradients: int,
     ) -> None:
-        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`, for which so many gradients were taken. What the
-        model itself says of them is `said`: not the same where detectors are to be evaded."""
+        """Judge the candidates `delta[rows]` by their track logits `z (len(rows), K)`, for which so many
+        gradients were taken. What the model itself says of them is `said`: not `z` where detectors are to be evaded."""
         problem = self.problem
+        labels, targets = problem.aims(rows)
         if len(rows) == problem.rows:
             rows = slice(None)  # the same rows without copies of them
         self.forwards[rows] += 1
@@ -130,21 +135,18 @@ class Ledger:
             self._most_gradients += gradients
         if self.logits is None:
             self.logits = torch.full((problem.rows, z.shape[1]), torch.nan, device=problem.device)
-            self.said, self.best_logits = self.logits.clone(), self.logits.clone()
+            self.said = self.logits if said is z else self.logits.clone()
+            self.best_logits = self.logits.clone()
         self.logits[rows], self.said[rows] = z, said
         judged = delta[rows]
-        targets = None if problem.targets is None else problem.targets[rows]
-        gap = margin(z, problem.labels[rows], targets)
-        fooled = gap > 0
-        hit = fooled & (gap >= self.confidence)
+        gap = margin(z, labels, targets)
+        hit = gap >= self.confidence if self.confidence > 0 else gap > 0
         self.hit[rows] = hit
         if self._measure is None:
             self._keep(rows, judged, said, gap, hit)
         else:
             inside = problem.norm.size(judged) <= problem.epsilon[rows] * (1.0 + 1e-6)
-            fooled = fooled & inside
             self._keep(rows, judged, said, torch.where(inside, gap, -torch.inf), hit & inside)
-        self.success[rows] |= fooled
         if self.stop_early:
             self.active[rows] &= ~hit
         self._note(rows, delta, judged, loss, gap, seen)
@@ -160,12 +162,11 @@ class Ledger:
             none_yet = self.best_size[rows].isinf()
             better = torch.where(hit, size < self.best_size[rows], none_yet & (gap > self.best_margin[rows]))
             self.best_size[rows] = torch.minimum(size, self.best_size[rows])
-        self.best_margin[rows] = torch.where(better, gap, self.best_margin[rows])
-        for kept, new in ((self.best, judged), (self.best_logits, said)):
-            if isinstance(rows, slice):
-                torch.where(better[:, None], new, kept, out=kept)
-            else:
-                kept[rows] = torch.where(better[:, None], new, kept[rows])
+        every = bool(better.all())  # as while an attack grows
+        chosen = slice(None) if every else better.nonzero()[:, 0]
+        places = rows if every else torch.arange(self.problem.rows, device=self.problem.device)[rows][chosen]
+        for kept, new in ((self.best, judged), (self.best_logits, said), (self.best_margin, gap)):
+            kept[places] = new[chosen]
 
     def _note(
         self,
@@ -178,10 +179,12 @@ class Ledger:
     ) -> None:
         snr = self.problem.snr_db(judged, rows)
         for name, values in (("loss", loss), ("margin", gap), ("snr_db", snr)):
-            line = torch.full((self.problem.rows,), torch.nan, device=self.problem.device)
-            if values is not None:
-                line[rows] = values
-            self.trace[name].append(line)
+            if values is None or not isinstance(rows, slice):
+                line = torch.full((self.problem.rows,), torch.nan, device=self.problem.device)
+                if values is not None:
+                    line[rows] = values
+                values = line
+            self.trace[name].append(values)
         if self._progress is not None:
             latest = {name: lines[-1] for name, lines in self.trace.items()}
             self._progress(

@@ -16,7 +16,19 @@ from mirguard.attacks.budget import L1, L2, LINF
 PART = 1 << 16  # samples
 
 
-class AbsoluteNorm:
+class Norm:
+    """What all norms have in common."""
+
+    def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
+        """s(g) `(rows, n)`: the direction of steepest ascent at unit size; 0 where the gradient is 0."""
+        raise NotImplementedError
+
+    def descend_(self, delta: torch.Tensor, gradient: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """δ ← δ − length·s(g) in place, `length (rows,)`."""
+        return delta.addcmul_(self.steepest(gradient), length[:, None], value=-1.0)
+
+
+class AbsoluteNorm(Norm):
     """δ measured by the mean of |δ|: small ones are few samples, of any height."""
 
     name = L1
@@ -55,7 +67,7 @@ class AbsoluteNorm:
         return row.div_(row.abs().mean())
 
 
-class EuclideanNorm:
+class EuclideanNorm(Norm):
     """δ `(rows, n)` measured by its root mean square."""
 
     name = L2
@@ -63,25 +75,34 @@ class EuclideanNorm:
     def size(self, delta: torch.Tensor) -> torch.Tensor:
         """`(rows,)`. One norm of a whole song would be short by 1e-4 for 4 million samples and by 2e-3 for 30 million, since
         torch sums in float32: δ would exceed the budget by as much. So it is the norm of the norms of its parts."""
+        n = delta.shape[1]
+        if n <= PART:
+            return torch.linalg.vector_norm(delta, dim=1) / math.sqrt(n)
         parts = [torch.linalg.vector_norm(part, dim=1) for part in delta.split(PART, 1)]
-        norm = parts[0] if len(parts) == 1 else torch.linalg.vector_norm(torch.stack(parts), dim=0)
-        return norm / math.sqrt(delta.shape[1])
+        return torch.linalg.vector_norm(torch.stack(parts), dim=0) / math.sqrt(n)
 
     def project_(self, delta: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
         """δ moved in place onto the ball of radius `epsilon (rows,)`."""
         return delta.mul_((epsilon / self.size(delta).clamp_min(1e-30)).clamp_max(1.0)[:, None])
 
     def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The direction of steepest ascent at unit size; 0 where the gradient is 0.
+        gradient, size = self._measurable(gradient)
+        return gradient / size[:, None]
 
-        Gradients may be as small as float32 goes: where their squares would vanish, they are scaled by their largest entry
-        first."""
+    def descend_(self, delta: torch.Tensor, gradient: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        # Without an array for s(g).
+        gradient, size = self._measurable(gradient)
+        return delta.addcmul_(gradient, (length / size)[:, None], value=-1.0)
+
+    def _measurable(self, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The gradient and its size. Gradients may be as small as float32 goes: where their squares would vanish, they are scaled
+        by their largest entry first."""
         size = self.size(gradient)
         if bool((size < 1e-15).any()):
             largest = torch.maximum(gradient.amax(1), -gradient.amin(1))
             gradient = gradient / largest.clamp_min(1e-37)[:, None]
             size = self.size(gradient).clamp_min(1e-12)
-        return gradient / size[:, None]
+        return gradient, size
 
     def draw_(self, row: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Noise `(n,)` of size 1."""
@@ -89,7 +110,7 @@ class EuclideanNorm:
         return row.div_(row.square().mean().sqrt())
 
 
-class MaximumNorm:
+class MaximumNorm(Norm):
     """δ measured by its largest sample."""
 
     name = LINF

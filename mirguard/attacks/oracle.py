@@ -38,9 +38,17 @@ class _Look:
     """The model heard at one δ: all windows' `(rows, windows, K + Σd)` for each transform and model, and what leads back."""
 
     rows: torch.Tensor
+    labels: torch.Tensor
+    targets: torch.Tensor | None
     heard: list[torch.Tensor]
     passes: list[list[_Pass]]
     seen: tuple[torch.Tensor, ...]
+
+    @property
+    def only(self) -> _Pass | None:
+        """The one micro-batch that all was heard in, where its graph was kept."""
+        step = self.passes[0][0]
+        return step if len(self.passes) == len(self.passes[0]) == 1 and step.graph is not None else None
 
 
 class Oracle:
@@ -73,7 +81,7 @@ class Oracle:
     def logits(self, delta: torch.Tensor) -> torch.Tensor:
         """Track logits `(rows, K)` at δ, the mean over the view's transforms; of finished rows the last ones known."""
         look = self._hear(delta, graphs=False)
-        z = self._mean(self._track_logits(look.heard, look.rows, EXACT))
+        z = self._mean(self._track_logits(look, EXACT))
         self.ledger.record(look.rows, delta, z, self._said(look, z), None, look.seen, 0)
         return self.ledger.logits
 
@@ -107,12 +115,10 @@ class Oracle:
         self.view.require_gradient()
         self.ledger.before_gradient()
         look = self._hear(delta, graphs=True)
-        by_row = [heard.requires_grad_() for heard in look.heard]
         with torch.enable_grad():
-            z = self._track_logits(by_row, look.rows, ROUNDED)
-            loss = self._mean([self._objective(objective, part, look.rows) for part in z])
-            slopes = torch.autograd.grad(loss.sum(), by_row)
-        gradient = self._back(look, delta, [slopes])[0]
+            z = self._track_logits(look, ROUNDED)
+            loss = self._mean([self._objective(objective, part, look) for part in z])
+            gradient = self._back(look, delta, [loss.sum()])[0]
         judged = self._judged(look, z)
         said, told = self._said(look, judged), loss.detach() if is_loss else None
         self.ledger.record(look.rows, delta, judged, said, told, look.seen, 1)
@@ -125,14 +131,10 @@ class Oracle:
         self.view.require_gradient()
         self.ledger.before_gradient()
         look = self._hear(delta, graphs=True)
-        by_row = [heard.requires_grad_() for heard in look.heard]
         with torch.enable_grad():
-            z = self._track_logits(by_row, look.rows, ROUNDED)
+            z = self._track_logits(look, ROUNDED)
             chosen = self._mean(z).gather(1, classes[look.rows])
-            slopes = [
-                torch.autograd.grad(chosen[:, c].sum(), by_row, retain_graph=True) for c in range(classes.shape[1])
-            ]
-        rows = self._back(look, delta, slopes)
+            rows = self._back(look, delta, list(chosen.sum(0)))
         judged = self._judged(look, z)
         self.ledger.record(look.rows, delta, judged, self._said(look, judged), None, look.seen, classes.shape[1])
         return self.ledger.logits, torch.stack(rows)
@@ -167,11 +169,24 @@ class Oracle:
                 heard.append(joined.view(len(rows), -1, joined.shape[-1]))
                 passes.append(way)
         self._looks += 1
-        return _Look(rows, heard, passes, tuple(torch.cat(of_probe) for of_probe in zip(*seen, strict=True)))
+        labels, targets = self.problem.aims(rows)
+        digests = tuple(torch.cat(of_probe) for of_probe in zip(*seen, strict=True))
+        look = _Look(rows, labels, targets, heard, passes, digests)
+        if look.only is not None:
+            with torch.enable_grad():
+                look.heard = [look.only.graph.to(delta.device).view_as(heard[0])]
+        elif graphs:
+            look.heard = [z.requires_grad_() for z in heard]
+        return look
 
-    def _back(self, look: _Look, delta: torch.Tensor, slopes: list[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
-        """∂/∂δ `(rows, n)` of each of C objectives from their slopes with respect to all window logits; graphs are freed as
-        they are used."""
+    def _back(self, look: _Look, delta: torch.Tensor, objectives: list[torch.Tensor]) -> list[torch.Tensor]:
+        """∂/∂δ `(rows, n)` of each of C objectives, numbers that depend on `look.heard`; graphs are freed as they are used."""
+        if look.only is not None:
+            return self._straight_back(look.only, delta, objectives)
+        slopes = [
+            torch.autograd.grad(objective, look.heard, retain_graph=c + 1 < len(objectives))
+            for c, objective in enumerate(objectives)
+        ]
         gradients: list[torch.Tensor | None] = [None] * len(slopes)
         for place, way in enumerate(look.passes):
             flat = [of[place].flatten(0, 1) for of in slopes]
@@ -198,11 +213,22 @@ class Oracle:
                 first += count
         return [self.problem.direction(gradient) for gradient in gradients]
 
-    def _track_logits(self, heard: list[torch.Tensor], rows: torch.Tensor, sharpness: float) -> list[torch.Tensor]:
+    def _straight_back(self, only: _Pass, delta: torch.Tensor, objectives: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The same where all was heard in one micro-batch: without a halt at its logits, which costs time."""
+        self.ledger.pause()
+        gradients = []
+        for c, objective in enumerate(objectives):
+            (found,) = torch.autograd.grad(objective, only.leaf, retain_graph=c + 1 < len(objectives))
+            if found.shape != delta.shape:
+                part, found = found, torch.zeros_like(delta)
+                found[only.piece.index] = part
+            gradients.append(self.problem.direction(found))
+        return gradients
+
+    def _track_logits(self, look: _Look, sharpness: float) -> list[torch.Tensor]:
         """For each transform, the track logits `(rows, K)` of all models together."""
-        models, targets = len(self.view.models), self.problem.targets
-        labels, targets = self.problem.labels[rows], None if targets is None else targets[rows]
-        z = [self.view.track_logits(windows, labels, targets, sharpness) for windows in heard]
+        models = len(self.view.models)
+        z = [self.view.track_logits(windows, look.labels, look.targets, sharpness) for windows in look.heard]
         return [self.view.together(z[first : first + models]) for first in range(0, len(z), models)]
 
     def _judged(self, look: _Look, z: list[torch.Tensor]) -> torch.Tensor:
@@ -210,20 +236,22 @@ class Oracle:
         if not self.view.evade:
             return self._mean(z).detach()
         with torch.no_grad():
-            return self._mean(self._track_logits(look.heard, look.rows, EXACT))
+            return self._mean(self._track_logits(look, EXACT))
 
     def _said(self, look: _Look, judged: torch.Tensor) -> torch.Tensor:
         """What the models themselves say `(rows, K)`, whatever detectors make of it."""
         if not self.view.evade:
             return judged
         with torch.no_grad():
-            return self._mean([self.view.said(heard) for heard in look.heard])  # one model: none can be evaded on several
+            return self._mean(
+                [self.view.said(heard) for heard in look.heard]
+            )  # one model: none can be evaded on several
 
-    def _objective(self, objective: str | Objective, z: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    @staticmethod
+    def _objective(objective: str | Objective, z: torch.Tensor, look: _Look) -> torch.Tensor:
         if not isinstance(objective, str):
-            return objective(z, rows)
-        targets = self.problem.targets
-        return LOSSES[objective](z, self.problem.labels[rows], None if targets is None else targets[rows])
+            return objective(z, look.rows)
+        return LOSSES[objective](z, look.labels, look.targets)
 
     @staticmethod
     def _mean(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -50,14 +51,16 @@ class Problem:
         power: torch.Tensor,
         norm: str,
         epsilon: torch.Tensor,
-        generators: list[torch.Generator],
+        seed: int,
         permitted: Permitted | None,
     ) -> None:
         """`labels`, `targets`, `power` (mean x² over all channels), `epsilon`: `(rows,)`; the box of δ: `(rows, n)`."""
         self.scale = torch.ones_like(epsilon)  # each row's budget over the one that was asked for
         self.labels, self.targets = labels, targets
-        self.lower, self.upper, self.power = lower, upper, power
-        self.norm, self.epsilon, self.generators, self.permitted = NORMS[norm], epsilon, generators, permitted
+        self.lower, self.upper = lower, upper
+        self.norm, self.epsilon, self.permitted = NORMS[norm], epsilon, permitted
+        self._seed = seed
+        self._level_db = torch.where(power > 0, 10.0 * torch.log10(power), torch.nan)
         self.rows, self.size = lower.shape
         self.device = lower.device
 
@@ -65,6 +68,21 @@ class Problem:
     def sound(self) -> torch.Tensor:
         """What δ is added to: `(rows, n)`, of a track its down-mix."""
         raise NotImplementedError
+
+    @cached_property
+    def generators(self) -> list[torch.Generator]:
+        """One for each row, which depends on the seed and the row's own sound: batch mates and their order change nothing."""
+        return [row_seed(self._seed, content) for content in self.contents()]
+
+    def contents(self) -> Iterator[bytes]:
+        """What tells each row's sound from others."""
+        raise NotImplementedError
+
+    def aims(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Labels and targets of some rows; of all rows without copies of them."""
+        if len(rows) == self.rows:
+            return self.labels, self.targets
+        return self.labels[rows], None if self.targets is None else self.targets[rows]
 
     def windows(self, model: Classifier) -> int:
         """How many windows of each row a model hears."""
@@ -104,6 +122,10 @@ class Problem:
         """The direction of steepest ascent at unit size; 0 where the gradient is 0."""
         return self.norm.steepest(gradient)
 
+    def descend_(self, delta: torch.Tensor, gradient: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        """δ moved (in place) by `length (rows,)` against the direction of steepest ascent."""
+        return self.norm.descend_(delta, gradient, length)
+
     def noise(self) -> torch.Tensor:
         """A random δ of full size: Gaussian at RMS ε for L2, uniform in ±ε for L∞; each row from its own generator."""
         draw = torch.empty(self.rows, self.size)
@@ -116,8 +138,7 @@ class Problem:
 
     def snr_db(self, delta: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """SNR of the rows' δ `(len(rows), n)` in dB; nan for silent rows."""
-        ratio = 10.0 * torch.log10(self.power[rows]) - 20.0 * torch.log10(NORMS[L2].size(delta))
-        return torch.where(self.power[rows] > 0, ratio, torch.nan)
+        return torch.sub(self._level_db[rows], torch.log10(NORMS[L2].size(delta)), alpha=20.0)
 
 
 class Batch(Problem):
@@ -138,14 +159,16 @@ class Batch(Problem):
         restriction: Restriction = FREE,
     ) -> None:
         self.x, self.sample_rate = x, sample_rate
-        seeds = [row_seed(seed, row.cpu().contiguous().numpy().tobytes()) for row in x]
         permitted = build(restriction, x, sample_rate)
-        super().__init__(labels, targets, -1.0 - x, 1.0 - x, x.square().mean(1), norm, epsilon, seeds, permitted)
+        super().__init__(labels, targets, -1.0 - x, 1.0 - x, x.square().mean(1), norm, epsilon, seed, permitted)
         self.scale = scale
 
     @property
     def sound(self) -> torch.Tensor:
         return self.x
+
+    def contents(self) -> Iterator[bytes]:
+        return (row.cpu().contiguous().numpy().tobytes() for row in self.x)
 
     def windows(self, model: Classifier) -> int:
         if (model.sample_rate, model.window) != (self.sample_rate, self.size):
@@ -199,7 +222,7 @@ class WholeTrack(Problem):
             torch.tensor([rms(clip.samples) ** 2]),
             norm,
             torch.tensor([epsilon]),
-            [row_seed(seed, clip.hash.encode())],
+            seed,
             build(restriction, self.sound, clip.sample_rate),
         )
 
@@ -208,6 +231,9 @@ class WholeTrack(Problem):
         if self._mono is None:
             self._mono = mono_of(self.clip)
         return self._mono[None]
+
+    def contents(self) -> Iterator[bytes]:
+        yield self.clip.hash.encode()
 
     def track(self, model: Classifier) -> Track:
         """The clip as `model` hears it."""
@@ -242,6 +268,6 @@ class WholeTrack(Problem):
 
 
 def row_seed(seed: int, content: bytes) -> torch.Generator:
-    """A generator that depends on the seed and the row's own sound: batch mates and their order change nothing."""
+    """A generator that depends on the seed and the content alone."""
     digest = hashlib.sha256(f"{seed} ".encode() + content).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

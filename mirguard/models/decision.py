@@ -24,7 +24,7 @@ def track_logits(window_logits: torch.Tensor, task: str) -> torch.Tensor:
     """`(rows, windows, K)` logits -> `(rows, K)` track logits, computed from log-probabilities throughout."""
     windows = window_logits.shape[1]
     if windows == 1:
-        return window_logits[:, 0]
+        return window_logits.squeeze(1)
     if task == TAGGING:
         return torch.logsumexp(F.logsigmoid(window_logits), 1) - torch.logsumexp(F.logsigmoid(-window_logits), 1)
     return torch.logsumexp(F.log_softmax(window_logits, -1), 1) - math.log(windows)
