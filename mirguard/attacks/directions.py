@@ -11,12 +11,13 @@ from __future__ import annotations
 import torch
 
 from mirguard.attacks.problem import Problem
+from mirguard.channel.stft import Stft
 
 OWN_PHASE, LOW_FREQUENCY, FULL = "own-phase", "low-frequency", "full"
 SUBSPACES = (OWN_PHASE, LOW_FREQUENCY, FULL)
 
 LOWEST = 0.125  # of the frequencies are low
-N_FFT, HOP = 1024, 512
+_STFT = Stft(1024, 512)
 BANDS, FRAMES = 32, 16  # a tile: one of so many bands of about equal width in log-frequency, so many frames
 
 
@@ -47,24 +48,23 @@ class Tiles:
     the sound of them `(rows, n)`."""
 
     def __init__(self, sound: torch.Tensor) -> None:
-        self._hann = torch.hann_window(N_FFT, device=sound.device)
-        spectrum = torch.stft(sound, N_FFT, HOP, window=self._hann, return_complex=True, pad_mode="constant")
-        self._band = _bands(spectrum.shape[1]).to(sound.device)
-        self._frame = torch.arange(spectrum.shape[2], device=sound.device) // FRAMES
+        spectrum = _STFT.forward(sound)
+        rows, frames, bins = spectrum.shape
+        self._band = _bands(bins).to(sound.device)
+        self._frame = torch.arange(frames, device=sound.device) // FRAMES
         self.bands, self.frames = int(self._band[-1]) + 1, int(self._frame[-1]) + 1
-        power = spectrum.new_zeros(len(sound), self.bands, spectrum.shape[2], dtype=torch.float32)
-        power.index_add_(1, self._band, spectrum.abs().square())
-        tiles = power.new_zeros(len(sound), self.bands, self.frames).index_add_(2, self._frame, power)
+        power = sound.new_zeros(rows, frames, self.bands).index_add_(2, self._band, spectrum.abs().square())
+        tiles = sound.new_zeros(rows, self.frames, self.bands).index_add_(1, self._frame, power).mT
         # What lies 80 dB below the mean tile is rounding, not sound.
         floor = 1e-8 * tiles.mean((1, 2), keepdim=True)
         self._spectrum = spectrum * self._spread((tiles + floor).sqrt().clamp_min(1e-12).reciprocal())
         self._size = sound.shape[1]
 
     def __call__(self, gains: torch.Tensor) -> torch.Tensor:
-        return torch.istft(self._spectrum * self._spread(gains), N_FFT, HOP, window=self._hann, length=self._size)
+        return _STFT.inverse(self._spectrum * self._spread(gains), self._size)
 
     def _spread(self, gains: torch.Tensor) -> torch.Tensor:
-        return gains.index_select(1, self._band).index_select(2, self._frame)
+        return gains.mT.index_select(1, self._frame).index_select(2, self._band)
 
 
 def _bands(bins: int) -> torch.Tensor:
