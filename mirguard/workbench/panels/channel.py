@@ -16,6 +16,7 @@ from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.panels.parameter_form import ParameterForm
 from mirguard.workbench.panels.parts import (
     Content,
+    Elided,
     Scroll,
     check,
     keyboard_only,
@@ -216,8 +217,9 @@ class EffectCard(QFrame):
         super().__init__()
         self._effect = find_effect(one.effect)
         title = self._effect.title
-        head = label(f"{place + 1}. {title}", "heading")
-        head.setToolTip(f"{self._effect.help}\n{self._effect.reference}")
+        head = Elided(f"{place + 1}. {title}")
+        set_role(head, "heading")
+        head.setToolTip(f"{title}\n{self._effect.help}\n{self._effect.reference}")
         self.up = tool_button("up", f"{title} earlier", "Earlier in the chain")
         self.down = tool_button("down", f"{title} later", "Later in the chain")
         self.away = tool_button("close", f"Remove {title}", "Remove it from the chain")
