@@ -10,15 +10,19 @@ import pytest
 import torch
 from hardening import HEARD, LABELS, WINDOW, arrays, cache, files, job_of, kept, parent, same, tones
 
+from mirguard.clip import load_clip
 from mirguard.defences.catalogue import find_defence
 from mirguard.defences.defend import check_parent, defend
 from mirguard.defences.examples import three_kinds, told_apart
+from mirguard.defences.job import Job
 from mirguard.defences.outlier_class import outlier_class, widen
 from mirguard.defences.pca_projection import pca_projection, principal_components
 from mirguard.defences.perturbing import class_loss, uphill
 from mirguard.defences.subnetwork import attach_subnetwork
 from mirguard.errors import FileError, UsageError
+from mirguard.models import catalogue
 from mirguard.models.architectures import find_architecture, list_architectures
+from mirguard.models.backbone import BackboneClassifier, make_head
 from mirguard.models.front_ends import make_front_end
 from mirguard.models.load_file import load_model_file
 from mirguard.models.model_file import read_model_file
@@ -26,6 +30,7 @@ from mirguard.models.networks.hardened import build
 from mirguard.models.networks.projection import blocks
 from mirguard.models.networks.saved import save_network
 from mirguard.models.networks.subnetwork import WithSubnetwork, shape_of
+from mirguard.parameters import resolve
 
 __all__ = ["cache", "files", "parent"]  # fixtures
 
@@ -213,6 +218,35 @@ def test_what_cannot_be_projected_is_answered_with_a_sentence(parent, tmp_path):
     model = kept(tmp_path, "raw", raw, architecture="raw-cnn", representation="waveform")
     with pytest.raises(UsageError, match="hears the samples themselves"):
         pca_projection(job_of(model, "pca-projection"))
+
+
+def test_a_classifier_on_a_backbone_has_its_features_projected(parent, files, cache, own_data, monkeypatch):
+    monkeypatch.setattr(catalogue, "load_model", lambda name, progress=None: {parent.name: parent}[name])
+    head = make_head(np.random.default_rng(0).standard_normal((3, 8)), np.array([0.1, 0.2, 0.3]))
+    on_it = BackboneClassifier("on-it", parent, ("hidden",), head, LABELS)
+    with pytest.raises(UsageError, match=r"on-it is built on tiny, which stays as it is.*can have pca-projection"):
+        defend(on_it, files, "new", "distillation", cache=cache)
+    with pytest.raises(UsageError, match="8 features"):
+        defend(on_it, files, "new", "pca-projection", cache=cache, components=9)
+    made = defend(on_it, files, "new", "pca-projection", cache=cache, components=3)
+    assert made.classifier.backbone is parent and made.file.network["backbone_hash"] == parent.hash
+    x = torch.from_numpy(np.concatenate([load_clip(i.path).samples[:, :WINDOW] for i in files.items]))
+    job = Job(
+        on_it,
+        x.numpy(),
+        np.zeros(len(x)),
+        None,
+        resolve(find_defence("pca-projection").parameters, {"components": 3}),
+        0,
+    )
+    network = pca_projection(job).network
+    with torch.no_grad():
+        h = on_it.network.heard(on_it.represent(x)).double().numpy()
+        logits = network(on_it.represent(x))
+    _, _, v = np.linalg.svd(h - h.mean(0), full_matrices=False)
+    projected = h.mean(0) + (h - h.mean(0)) @ v[:3].T @ v[:3]
+    wanted = projected @ head.weight.detach().double().numpy().T + head.bias.detach().double().numpy()
+    assert np.allclose(logits.numpy(), wanted, atol=1e-3)
 
 
 # -- One on the other, and their files ---------------------------------------------------------------------------------

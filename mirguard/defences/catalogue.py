@@ -131,6 +131,7 @@ DEFENCES = (
             *_TRAINING,
         ),
         knowledge="Helps a little against attackers who do not know of it; those who do attack through it.",
+        backbones=True,
     ),
 )
 

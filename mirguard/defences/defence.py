@@ -16,7 +16,8 @@ SINGLE_LABEL, TAGGING = "single-label", "tagging"
 class Defence:
     """One defence. `function` is "module:name", called with a Job, so that listing defences loads no torch.
 
-    `knowledge` says in one sentence against whom it helps, as far as is known; `tags` whether a tagger can have it; `attached`
+    `knowledge` says in one sentence against whom it helps, as far as is known; `tags` whether a tagger can have it and `backbones`
+    whether a classifier on a frozen backbone can; `attached`
     names the layer `(batch, 1)` that it gives a model: the log-odds that a window is adversarial ("" where it gives none)."""
 
     name: str
@@ -28,6 +29,7 @@ class Defence:
     knowledge: str
     tags: bool = True
     attached: str = ""
+    backbones: bool = False
 
     def call(self, job: Any) -> Any:
         module, name = self.function.split(":")

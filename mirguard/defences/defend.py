@@ -8,21 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from mirguard import __version__
 from mirguard.defences.card import about_defence, lineage_of
-from mirguard.defences.catalogue import find_defence
+from mirguard.defences.catalogue import find_defence, list_defences
 from mirguard.defences.checkpoint import Unfinished
 from mirguard.defences.defence import Defence
 from mirguard.defences.job import Job
 from mirguard.errors import UsageError
 from mirguard.models import catalogue
+from mirguard.models.backbone import BackboneClassifier, save_backbone
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import TAGGING
+from mirguard.models.model_file import ModelFile
 from mirguard.models.networks import outlier, subnetwork
 from mirguard.models.networks.saved import OwnNetwork, save_network
 from mirguard.models.training.cache import Cache
@@ -148,8 +152,16 @@ def defend(
     return Trained(file, report, classifier, (*dataset.skipped, *made.skipped))
 
 
-def check_parent(parent: Classifier, defence: Defence) -> OwnNetwork:
+def check_parent(parent: Classifier, defence: Defence) -> OwnNetwork | BackboneClassifier:
     """Itself, if the defence can make another model of it; UsageError says why not."""
+    if isinstance(parent, BackboneClassifier):
+        if not defence.backbones:
+            able = ", ".join(other.name for other in list_defences() if other.backbones)
+            raise UsageError(
+                f"{parent.name} is built on {parent.backbone.name}, which stays as it is: there is nothing to train by "
+                f"{defence.name}; a classifier on a backbone can have {able}."
+            )
+        return parent
     if not isinstance(parent, OwnNetwork):
         raise UsageError(
             f"{parent.name} cannot be hardened: only networks that can be trained here can, and it has no weights of such a one; "
@@ -197,7 +209,28 @@ def _request(
     }
 
 
-def _save(parent: OwnNetwork, network, folder, name: str, title: str, note: str, card: Mapping[str, Any]):
+def _save(
+    parent: OwnNetwork | BackboneClassifier,
+    network: nn.Module,
+    folder: Path,
+    name: str,
+    title: str,
+    note: str,
+    card: Mapping[str, Any],
+) -> ModelFile:
+    if isinstance(parent, BackboneClassifier):
+        return save_backbone(
+            folder,
+            name,
+            backbone=parent.backbone,
+            layers=parent.read,
+            head=network.head,
+            labels=parent.labels,
+            tuned=parent.tuned,
+            title=title,
+            note=note,
+            card=card,
+        )
     return save_network(
         folder,
         name,

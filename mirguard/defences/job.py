@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from mirguard.models.architectures import Architecture, find_architecture
+from mirguard.models.backbone import BackboneClassifier
 from mirguard.models.networks.hardened import build
 from mirguard.models.networks.saved import OwnNetwork
 from mirguard.models.training.loop import Epoch, Excerpts, Objective, Recipe, train
@@ -27,7 +28,7 @@ class Job:
 
     `keeper(stage)` keeps the state of a training of that name, `rest` and `cancel` are heard between batches."""
 
-    parent: OwnNetwork
+    parent: OwnNetwork | BackboneClassifier
     sounds: np.ndarray | Excerpts
     targets: np.ndarray
     validation: tuple[np.ndarray, np.ndarray] | None

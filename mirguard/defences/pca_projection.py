@@ -6,11 +6,15 @@ Bhagoji, Cullina and Mittal, "Dimensionality reduction as a defense against evas
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from mirguard.defences.job import Hardened, Job
 from mirguard.errors import Cancelled, UsageError
+from mirguard.models.backbone import BackboneClassifier
 from mirguard.models.networks import projection
 from mirguard.models.networks.projection import Projected, blocks
 from mirguard.models.training.loop import Excerpts, labels_objective
@@ -21,7 +25,9 @@ _BATCH = 32
 
 def pca_projection(job: Job) -> Hardened:
     """x̂ = μ + AᵀA(x − μ) in front of the parent's network ("reconstruct"), which may then be trained further behind it
-    ("retrain")."""
+    ("retrain"). A classifier on a backbone has its features projected in place of the representation, see `_of_features`."""
+    if isinstance(job.parent, BackboneClassifier):
+        return _of_features(job, job.parent)
     parent, values = job.parent, job.values
     if projection.LAYER in parent.network.settings:
         raise UsageError(
@@ -38,7 +44,7 @@ def pca_projection(job: Job) -> Hardened:
     count = values["components"]
     if count > frames * bands:
         raise UsageError(f"{frames} frames of {bands} bands have {frames * bands} components at most; got {count}.")
-    x = _blocks(job, frames)
+    x = _representations(job, lambda heard: blocks(heard, frames).flatten(0, 1))
     mean, components, explained = principal_components(x, count)
     network = Projected(job.network(), count, frames, bands)
     network.projection.mean.copy_(torch.from_numpy(mean))
@@ -63,8 +69,25 @@ def principal_components(x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
     return mean.astype(np.float32), np.ascontiguousarray(components, np.float32), explained
 
 
-def _blocks(job: Job, frames: int) -> np.ndarray:
-    """Blocks `(n, frames · bands)` of one window of each training sound, evenly taken if there are very many."""
+def _of_features(job: Job, parent: BackboneClassifier) -> Hardened:
+    """A linear layer on projected features is a linear layer: z = W(μ + AᵀA(h − μ)) + b = (W·AᵀA)·h + b + W(μ − AᵀAμ).
+
+    So the backbone stays as it is, and there is nothing to train again."""
+    network, count = copy.deepcopy(parent.network), job.values["components"]
+    features = network.head.in_features
+    if count > features:
+        raise UsageError(f"{parent.name} has {features} features, and so many components at most; got {count}.")
+    mean, components, explained = principal_components(_representations(job, network.heard), count)
+    mean, a = torch.from_numpy(mean).double(), torch.from_numpy(components).double()
+    w = network.head.weight.detach().double()
+    network.head.weight.copy_(w @ a.T @ a)
+    network.head.bias.add_(w @ (mean - a.T @ (a @ mean)))
+    remark = f"Its last layer reads {count} principal components of the backbone's features, {explained:.1%} of their variance."
+    return Hardened(network, (remark,), {"explained": round(explained, 4)})
+
+
+def _representations(job: Job, rows: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+    """`rows(representation) (n, d)` of one window of each training sound, evenly taken if there are very many."""
     rng, window = np.random.default_rng(job.seed), job.parent.window
     parts = []
     for first in range(0, len(job.sounds), _BATCH):
@@ -74,8 +97,7 @@ def _blocks(job: Job, frames: int) -> np.ndarray:
             raise Cancelled("Training was cancelled.")
         cut = [_window(job.sounds, index, window, rng) for index in range(first, min(first + _BATCH, len(job.sounds)))]
         with torch.inference_mode():
-            representation = job.parent.represent(torch.from_numpy(np.stack(cut).astype(np.float32)))
-            parts.append(blocks(representation, frames).flatten(0, 1).numpy())
+            parts.append(rows(job.parent.represent(torch.from_numpy(np.stack(cut).astype(np.float32)))).numpy())
     every = np.concatenate(parts)
     return every[:: -(-len(every) // MOST_BLOCKS)]
 
