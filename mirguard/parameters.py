@@ -105,6 +105,16 @@ class Parameter:
         raise UsageError(f"{self.title} ({self.option}) is {wanted}; got {value:g}.")
 
 
+def count(name: str, help: str, default: int | Derived, maximum: int, *, minimum: int = 1, **more: Any) -> Parameter:
+    """A number of things or times, on a slider that travels by ratios."""
+    return Parameter(name, help, int, default, minimum=minimum, maximum=maximum, scale="log", **more)
+
+
+def positive(name: str, help: str, default: float | Derived, minimum: float, maximum: float, **more: Any) -> Parameter:
+    """A number above 0, on a slider that travels by ratios."""
+    return Parameter(name, help, float, default, minimum=minimum, maximum=maximum, scale="log", **more)
+
+
 def resolve(declared: Sequence[Parameter], given: Mapping[str, Any], **context: Any) -> dict[str, Any]:
     """Every declared value: what was given, checked, else the default. Raises UsageError for unknown names."""
     known = {parameter.name for parameter in declared}

@@ -18,7 +18,7 @@ from mirguard.attacks.attack import (
     STOP_EARLY,
     Attack,
 )
-from mirguard.parameters import Parameter
+from mirguard.parameters import Parameter, count, positive
 
 
 def _step_size(share: float) -> Parameter:
@@ -43,15 +43,7 @@ MULTISCALE_CW = Attack(
         NORM,
         replace(STEPS, default=200),
         _step_size(1e-3),
-        Parameter(
-            "alpha",
-            "Weight of fooling the model against staying close.",
-            default=10.0,
-            minimum=1e-6,
-            maximum=1e6,
-            scale="log",
-            label="α",
-        ),
+        positive("alpha", "Weight of fooling the model against staying close.", 10.0, 1e-6, 1e6, label="α"),
         replace(LOSS, default="margin"),
         CONFIDENCE,
         STOP_EARLY,
@@ -69,39 +61,18 @@ MASKED = Attack(
         NORM,
         replace(STEPS, default=60),
         _step_size(3e-3),
-        Parameter(
+        positive(
             "alpha",
             "Weight of the threshold against fooling the model, at first.",
-            default=0.5,
-            minimum=1e-6,
-            maximum=1e6,
-            scale="log",
+            0.5,
+            1e-6,
+            1e6,
             label="α",
             advanced=True,
         ),
-        Parameter(
-            "raise_every",
-            "After how many looks that fool α is raised by 20 %.",
-            int,
-            1,
-            minimum=1,
-            maximum=10_000,
-            scale="log",
-            advanced=True,
-        ),
-        Parameter(
-            "lower_every",
-            "After how many looks that do not fool α is lowered by 20 %.",
-            int,
-            1,
-            minimum=1,
-            maximum=10_000,
-            scale="log",
-            advanced=True,
-        ),
-        Parameter(
-            "floor", "α is not lowered below this.", default=5e-4, minimum=1e-9, maximum=1.0, scale="log", advanced=True
-        ),
+        count("raise_every", "After how many looks that fool α is raised by 20 %.", 1, 10_000, advanced=True),
+        count("lower_every", "After how many looks that do not fool α is lowered by 20 %.", 1, 10_000, advanced=True),
+        positive("floor", "α is not lowered below this.", 5e-4, 1e-9, 1.0, advanced=True),
         LOSS,
         CONFIDENCE,
     ),
@@ -118,24 +89,13 @@ SPECTRAL = Attack(
         NORM,
         STEPS,
         STEP_SIZE,
-        Parameter(
-            "window",
-            "Length of a frame; an even number of samples.",
-            int,
-            1024,
-            minimum=16,
-            maximum=16_384,
-            scale="log",
-            unit="samples",
-        ),
-        Parameter(
+        count("window", "Length of a frame; an even number of samples.", 1024, 16_384, minimum=16, unit="samples"),
+        count(
             "hop",
             "From one frame to the next; a whole number of hops makes a window.",
-            int,
             512,
+            8192,
             minimum=4,
-            maximum=8192,
-            scale="log",
             unit="samples",
         ),
         Parameter(

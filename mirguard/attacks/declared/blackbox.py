@@ -16,7 +16,7 @@ from mirguard.attacks.attack import (
     Attack,
 )
 from mirguard.attacks.knowledge import LIMITED
-from mirguard.parameters import Parameter
+from mirguard.parameters import Parameter, count, positive
 
 START = Parameter(
     "start",
@@ -36,20 +36,11 @@ SUBSPACE = Parameter(
 
 
 def _samples(default: int) -> Parameter:
-    return Parameter(
-        "samples",
-        "Questions for one estimate of the direction.",
-        int,
-        default,
-        minimum=2,
-        maximum=10_000,
-        scale="log",
-        advanced=True,
-    )
+    return count("samples", "Questions for one estimate of the direction.", default, 10_000, minimum=2, advanced=True)
 
 
 def _relative(name: str, help: str, default: float, maximum: float = 1.0) -> Parameter:
-    return Parameter(name, help, default=default, minimum=1e-4, maximum=maximum, scale="log", advanced=True)
+    return positive(name, help, default, 1e-4, maximum, advanced=True)
 
 
 BLACKBOX = (
@@ -83,16 +74,7 @@ BLACKBOX = (
             ),
             Parameter("rounds", "How often the examples are doubled.", int, 4, minimum=0, maximum=12, advanced=True),
             _relative("step", "How far new examples lie from old ones, relative to ε.", 1.0, 10.0),
-            Parameter(
-                "epochs",
-                "Passes over the examples in each round.",
-                int,
-                10,
-                minimum=1,
-                maximum=1000,
-                scale="log",
-                advanced=True,
-            ),
+            count("epochs", "Passes over the examples in each round.", 10, 1000, advanced=True),
             CONFIDENCE,
             STOP_EARLY,
         ),
@@ -167,13 +149,12 @@ BLACKBOX = (
             EPSILON,
             NORM,
             QUERIES,
-            Parameter(
+            positive(
                 "step_size",
                 "Length of one step, in the same measure as ε.",
-                default=lambda values: 0.3 * values["epsilon"],
-                minimum=1e-8,
-                maximum=2.0,
-                scale="log",
+                lambda values: 0.3 * values["epsilon"],
+                1e-8,
+                2.0,
                 unit="of full scale",
                 advanced=True,
             ),

@@ -5,24 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mirguard.attacks.attack import CONFIDENCE, LIMIT, NORM, STEPS, Attack
-from mirguard.parameters import Parameter
+from mirguard.parameters import Parameter, count, positive
 
-SEARCHES = Parameter(
-    "searches",
-    "Values of c, the weight of fooling against being small, that are tried.",
-    int,
-    3,
-    minimum=1,
-    maximum=50,
-    scale="log",
-)
-FIRST_STEP = Parameter(
+SEARCHES = count("searches", "Values of c, the weight of fooling against being small, that are tried.", 3, 50)
+FIRST_STEP = positive(
     "step_size",
     "Adam's first step, as a part of the distance that the first gradient foretells.",
-    default=0.25,
-    minimum=1e-4,
-    maximum=10.0,
-    scale="log",
+    0.25,
+    1e-4,
+    10.0,
     advanced=True,
 )
 
@@ -36,15 +27,7 @@ LBFGS = Attack(
         LIMIT,
         replace(SEARCHES, default=8),
         replace(STEPS, default=20, help="Looks for each value of c.", label="Looks a search"),
-        Parameter(
-            "initial_c",
-            "The first c; of a clip's energy and a nat of loss.",
-            default=1e-3,
-            minimum=1e-8,
-            maximum=1e4,
-            scale="log",
-            advanced=True,
-        ),
+        positive("initial_c", "The first c; of a clip's energy and a nat of loss.", 1e-3, 1e-8, 1e4, advanced=True),
         CONFIDENCE,
     ),
     norm="l2",
@@ -59,16 +42,7 @@ DEEPFOOL = Attack(
         LIMIT,
         NORM,
         replace(STEPS, default=50),
-        Parameter(
-            "candidates",
-            "How many of the likeliest other labels are looked at.",
-            int,
-            10,
-            minimum=1,
-            maximum=1000,
-            scale="log",
-            advanced=True,
-        ),
+        count("candidates", "How many of the likeliest other labels are looked at.", 10, 1000, advanced=True),
         Parameter(
             "overshoot",
             "How far past the boundary each try goes, as a part of the way to it.",
@@ -104,16 +78,7 @@ CW_LINF = Attack(
     (
         LIMIT,
         replace(STEPS, default=150),
-        Parameter(
-            "patience",
-            "Steps without success before the threshold rises again.",
-            int,
-            10,
-            minimum=1,
-            maximum=1000,
-            scale="log",
-            advanced=True,
-        ),
+        count("patience", "Steps without success before the threshold rises again.", 10, 1000, advanced=True),
         FIRST_STEP,
         CONFIDENCE,
     ),

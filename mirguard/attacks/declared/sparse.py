@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mirguard.attacks.attack import CONFIDENCE, GOAL, LIMIT, NORM, Attack
-from mirguard.parameters import Parameter
+from mirguard.parameters import Parameter, count, positive
 
 FEATURES = Parameter(
     "features",
@@ -12,9 +12,7 @@ FEATURES = Parameter(
     "spectrogram-patches",
     choices=("spectrogram-patches", "waveform-blocks"),
 )
-BLOCK = Parameter(
-    "block", "Samples of a waveform block.", int, 64, minimum=1, maximum=65_536, scale="log", unit="samples"
-)
+BLOCK = count("block", "Samples of a waveform block.", 64, 65_536, unit="samples")
 THETA = Parameter(
     "theta",
     "How much a feature changes at a time: 1 doubles or silences it at once.",
@@ -23,23 +21,12 @@ THETA = Parameter(
     maximum=1.0,
     label="θ",
 )
-GAMMA = Parameter(
-    "gamma",
-    "The share of all features that may be changed.",
-    default=0.145,
-    minimum=0.0001,
-    maximum=1.0,
-    scale="log",
-    label="γ",
-)
-ROUNDS = Parameter(
+GAMMA = positive("gamma", "The share of all features that may be changed.", 0.145, 0.0001, 1.0, label="γ")
+ROUNDS = count(
     "rounds",
     "Rounds at the most: where there are more changes to make, a round makes several, the most salient first.",
-    int,
     60,
-    minimum=1,
-    maximum=10_000,
-    scale="log",
+    10_000,
 )
 SALIENCY = Parameter(
     "saliency",
@@ -82,25 +69,8 @@ CW_L0 = Attack(
     "mirguard.attacks.cw_l0:cw_l0",
     (
         LIMIT,
-        Parameter(
-            "rounds",
-            "How often samples are frozen at the most.",
-            int,
-            40,
-            minimum=1,
-            maximum=1000,
-            scale="log",
-        ),
-        Parameter(
-            "inner",
-            "Gradient steps after each freezing.",
-            int,
-            5,
-            minimum=2,
-            maximum=1000,
-            scale="log",
-            advanced=True,
-        ),
+        count("rounds", "How often samples are frozen at the most.", 40, 1000),
+        count("inner", "Gradient steps after each freezing.", 5, 1000, minimum=2, advanced=True),
         CONFIDENCE,
         GOAL,
     ),

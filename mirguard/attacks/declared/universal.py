@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mirguard.attacks.attack import CONFIDENCE, EPSILON, NORM, Attack
 from mirguard.attacks.knowledge import ZERO
-from mirguard.parameters import Parameter
+from mirguard.parameters import Parameter, count, positive
 
 BUNDLED = "toy-any-other"  # the one to start with
 
@@ -47,17 +47,14 @@ METHODS = (
         "Abdoli et al. 2019",
         "mirguard.attacks.universal:abdoli",
         (
-            Parameter("epochs", "How often every clip is heard.", int, 20, minimum=1, maximum=1000, scale="log"),
-            Parameter(
-                "batch", "Windows in a mini-batch.", int, 16, minimum=1, maximum=1024, scale="log", advanced=True
-            ),
-            Parameter(
+            count("epochs", "How often every clip is heard.", 20, 1000),
+            count("batch", "Windows in a mini-batch.", 16, 1024, advanced=True),
+            positive(
                 "weight",
                 "C: what one logit short of the boundary weighs against one dB of the perturbation's level.",
-                default=300.0,
-                minimum=1e-3,
-                maximum=1e6,
-                scale="log",
+                300.0,
+                1e-3,
+                1e6,
                 advanced=True,
             ),
             Parameter(
@@ -70,15 +67,7 @@ METHODS = (
                 label="κ",
                 advanced=True,
             ),
-            Parameter(
-                "learning_rate",
-                "Adam's step at the beginning, in parts of ε.",
-                default=0.3,
-                minimum=1e-4,
-                maximum=10.0,
-                scale="log",
-                advanced=True,
-            ),
+            positive("learning_rate", "Adam's step at the beginning, in parts of ε.", 0.3, 1e-4, 10.0, advanced=True),
         ),
     ),
     Attack(
@@ -95,19 +84,8 @@ METHODS = (
                 minimum=0.01,
                 maximum=1.0,
             ),
-            Parameter(
-                "passes", "How often every clip is heard at the most.", int, 10, minimum=1, maximum=1000, scale="log"
-            ),
-            Parameter(
-                "inner_steps",
-                "Steps of the search for one clip.",
-                int,
-                10,
-                minimum=1,
-                maximum=1000,
-                scale="log",
-                advanced=True,
-            ),
+            count("passes", "How often every clip is heard at the most.", 10, 1000),
+            count("inner_steps", "Steps of the search for one clip.", 10, 1000, advanced=True),
             Parameter(
                 "overshoot",
                 "How much further than the boundary.",
