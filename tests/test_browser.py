@@ -706,7 +706,7 @@ def test_nothing_of_the_browser_is_cut_off(bench, labelled, size, qtbot):
     ):
         assert part.mapTo(panel, part.rect().bottomRight()).x() < panel.width(), part
     spectrograms = bench.window.docks["spectrograms"]
-    assert bench.window.tabifiedDockWidgets(spectrograms) == [docks["browser"], docks["transfer"]]
+    assert bench.window.tabifiedDockWidgets(spectrograms) == [docks["browser"], docks["transfer"], docks["checks"]]
     last = COLUMNS.index("decision")
     header = panel.table.horizontalHeader()
     assert header.sectionViewportPosition(last) + header.sectionSize(last) <= panel.table.viewport().width()

@@ -76,7 +76,7 @@ def bench(qtbot, tmp_path):
 
     bench = Bench(qtbot, tmp_path)
     bench.start()
-    bench.window.deeds.transfer()
+    bench.window.deeds.bring("transfer")
     panel = bench.window.transfer
     bench.until(lambda: len(panel.boxes) > 3)
     for name, box in panel.boxes.items():

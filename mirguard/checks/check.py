@@ -41,8 +41,8 @@ def check(
     `clips`: a folder, a labelled set, clips or pairs of a clip and its true label; without, fresh toy clips for models that know
     the toy instruments, else the demonstration clip. `count` windows that the model hears rightly are attacked; under 30 nothing
     that is counted passes. `surrogates` are models to try transfer from (default: a bundled one with the same windows and labels),
-    `detectors` fitted ones. `each` gets every finding as soon as it is made, `progress` a sentence and the part that is done; `rest` is called between
-    micro-batches, `cancel` raises Cancelled. UsageError where there is nothing to attack."""
+    `detectors` fitted ones. `each` gets every finding as soon as it is made, `progress` a sentence and the part that is done;
+    `rest` is called between micro-batches, `cancel` raises Cancelled. UsageError where there is nothing to attack."""
     chosen = find_checks(ids)
     done, total = 0.0, sum(one.share for one in chosen)
     current = ""

@@ -72,7 +72,8 @@ class Deeds:
             "hear-perturbation": lambda: listening.select_number(2),
             "listening-test": self.listening_test,
             "ear-budget": self.ear_budget,
-            "transfer": self.transfer,
+            "transfer": lambda: self.bring("transfer"),
+            "checks": lambda: self.bring("checks"),
             "zoom-in": lambda: stack.zoom(2.0),
             "zoom-out": lambda: stack.zoom(0.5),
             "fit": stack.fit,
@@ -109,7 +110,14 @@ class Deeds:
     def cancel(self) -> None:
         """Esc: whatever takes long stops; with nothing to stop, the mouse draws no longer, and messages go."""
         window = self._window
-        stops = (window.transmitting, window.generalising, window.probing, window.carrying, window.adding)
+        stops = (
+            window.transmitting,
+            window.generalising,
+            window.probing,
+            window.carrying,
+            window.checking,
+            window.adding,
+        )
         for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):
             if work():
                 return
@@ -247,10 +255,10 @@ class Deeds:
         generalising.cancelled.connect(dialog.show_cancelled)
         self.show(dialog)
 
-    def transfer(self) -> None:
-        """Bring the transfer matrix to the front."""
-        self._window.docks["transfer"].show()
-        self._window.docks["transfer"].raise_()
+    def bring(self, panel: str) -> None:
+        """Bring a panel to the front."""
+        self._window.docks[panel].show()
+        self._window.docks[panel].raise_()
 
     def export_transfer(self) -> None:
         window = self._window

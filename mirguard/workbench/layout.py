@@ -36,6 +36,7 @@ PLACES = (
     Place("trace", "Trace"),
     Place("response", "Response"),
     Place("transfer", "Transfer"),
+    Place("checks", "Checks"),
 )
 
 
@@ -74,6 +75,7 @@ def arrange(window: QMainWindow, docks: dict[str, QDockWidget], width: int, heig
         window.tabifyDockWidget(docks["labels"], docks["detectors"])
     window.tabifyDockWidget(docks["spectrograms"], docks["browser"])
     window.tabifyDockWidget(docks["browser"], docks["transfer"])
+    window.tabifyDockWidget(docks["transfer"], docks["checks"])
     window.tabifyDockWidget(docks["designer"], docks["channel"])
     window.tabifyDockWidget(docks["channel"], docks["trace"])
     window.tabifyDockWidget(docks["trace"], docks["response"])

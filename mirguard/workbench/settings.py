@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
 
-VERSION = 3  # 2: the dataset browser is among the docks; 3: trace, response and transfer matrix are
+VERSION = 4  # 2: the dataset browser is among the docks; 3: trace, response and transfer matrix are; 4: the checks are
 MOST_RECENT = 10
 GEOMETRY, DOCKS = "window/geometry", "window/docks"
 

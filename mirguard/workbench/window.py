@@ -18,6 +18,7 @@ from mirguard.workbench.control.adding import Adding, models_among
 from mirguard.workbench.control.attacking import Attacking
 from mirguard.workbench.control.browsing import Browsing
 from mirguard.workbench.control.carrying import Carrying
+from mirguard.workbench.control.checking import Checking
 from mirguard.workbench.control.comparing import Comparing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
@@ -36,6 +37,7 @@ from mirguard.workbench.dialogs.new_classifier import stop_wanted
 from mirguard.workbench.messages import Messages
 from mirguard.workbench.panels.browser.panel import BrowserPanel
 from mirguard.workbench.panels.channel import ChannelPanel
+from mirguard.workbench.panels.checks import ChecksPanel
 from mirguard.workbench.panels.clips import ClipsPanel
 from mirguard.workbench.panels.designer import DesignerPanel
 from mirguard.workbench.panels.detectors import DetectorsPanel
@@ -76,6 +78,7 @@ class Window(QMainWindow):
         self.probing = Probing(self.bench, self)
         self.comparing = Comparing(self.bench, self)
         self.carrying = Carrying(self.bench, self)
+        self.checking = Checking(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
@@ -93,6 +96,7 @@ class Window(QMainWindow):
         self.trace = TracePanel()
         self.response = ResponsePanel()
         self.transfer = TransferPanel()
+        self.checks = ChecksPanel()
         panels = {place.name: getattr(self, place.name) for place in layout.PLACES}
         self.docks = layout.make_docks(self, panels)
         self.messages = Messages(self)
@@ -274,6 +278,7 @@ class Window(QMainWindow):
         self.settings.sync()
         self.manners.end()
         notifier().changed.disconnect(self.playback.restyle)
+        notifier().changed.disconnect(self.checks.restyle)
         self.browser.finish_note()
         self.bench.close()
         self.browsing.finish()

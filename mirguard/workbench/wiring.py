@@ -70,6 +70,11 @@ def _wishes(window: Window) -> None:
     window.transfer.export_wanted.connect(window.deeds.export_transfer)
     window.carrying.progressed.connect(window.transfer.show_progress)
     window.carrying.counted.connect(window.transfer.show_matrix)
+    window.checks.run_wanted.connect(window.checking.run)
+    window.checks.cancel_wanted.connect(window.checking.cancel)
+    window.checking.begun.connect(window.checks.begin)
+    window.checking.found.connect(window.checks.add)
+    window.checking.progressed.connect(window.checks.show_progress)
     response, probing = window.response, window.probing
     window.docks["response"].visibilityChanged.connect(probing.show)
     window.docks["trace"].visibilityChanged.connect(window.trace.set_in_sight)
@@ -96,7 +101,9 @@ def _set_fpr(window: Window, fpr: float) -> None:
 def _news(window: Window) -> None:
     window.bench.said.connect(window.messages.say)
     browser = window.browser
-    window.messages.keep_within(window.spectrograms.stack, browser.inner, browser.nothing_open, window.transfer.table)
+    window.messages.keep_within(
+        window.spectrograms.stack, browser.inner, browser.nothing_open, window.transfer.table, window.checks.split
+    )
     window.messages.details_wanted.connect(
         lambda sentence, details: window.deeds.show(DetailsDialog(sentence, details, window))
     )
@@ -204,6 +211,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         "models": (*with_document(models, window.transfer.show_models), window.deeds.show_models, frame),
         "model": (
             *with_document(models, design, clips, labels, readings, run, trace, window.transfer.show_models),
+            *with_document(window.checks.show_model),
             frame,
         ),
         "design": (lambda: _show_area(window), *with_document(design, run, labels, readings), frame),

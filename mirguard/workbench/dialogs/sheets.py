@@ -50,6 +50,8 @@ result.</li>
 <li><b>Response</b>: the logits along the perturbation, the margin over a plane through it. Click a curve to play that place.</li>
 <li><b>Saliency</b>, below the pictures: what in the sound a label hangs on.</li>
 <li><b>Transfer</b>: does what fools one model fool the others?</li>
+<li><b>Checks</b>: is what attacks say of this model to be believed, or does something hide its weakness? Each check shows its
+evidence.</li>
 <li><b>Listening test</b> (Ctrl+T): the level that you can just not tell, which then can be the budget.</li>
 </ol>
 <h3>From a folder to what is wrong in it</h3>

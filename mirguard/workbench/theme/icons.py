@@ -20,7 +20,7 @@ ICONS = (
     *("original", "adversarial", "perturbation", "clip", "model", "detector"),
     *("zoom-in", "zoom-out", "fit", "open", "folder", "save", "export", "recent", "close"),
     *("run", "cancel", "settings", "theme", "help", "warning", "check", "flag", "target"),
-    *("matrix", "send", "tag", "restrict", "up", "down"),
+    *("matrix", "send", "tag", "restrict", "up", "down", "dash"),
 )
 
 

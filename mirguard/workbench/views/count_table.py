@@ -21,7 +21,7 @@ PAD = 5
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
-class _Padded(QStyledItemDelegate):
+class Padded(QStyledItemDelegate):
     """Cells whose text stands under their heading's."""
 
     def paint(self, painter, option: QStyleOptionViewItem, index) -> None:
@@ -59,7 +59,7 @@ class CountTable(QTableWidget):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
         self.setMinimumHeight(110)
-        self.setItemDelegate(_Padded(self))
+        self.setItemDelegate(Padded(self))
 
     def set_rows(self, rows: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Show these names and numbers."""
