@@ -229,6 +229,7 @@ def test_numbers_are_written_as_people_do():
     assert formats.format_db(-42.4) == "−42 dB"
     assert formats.format_db(-0.3) == "0 dB"
     assert formats.format_db(math.nan) == formats.format_db(None) == "– dB"
+    assert [formats.format_tick(text) for text in ("-0.5", "2", "-5e-05", "1e+06")] == ["−0.5", "2", "−5·10⁻⁵", "1·10⁶"]
     assert [formats.format_figures(value) for value in (0, 0.002, 0.00012345, 40, 123_456, 1e-7, math.inf)] == [
         *("0", "0.002", "0.000123", "40", "123456", "1e−07", "∞"),
     ]
@@ -820,6 +821,7 @@ def test_a_trace_grows_and_is_drawn_seldom(trace, qtbot, monkeypatch):
 
 def test_a_trace_without_losses_shows_no_numbers_of_the_one_before(trace):
     axis, nan = trace.getPlotItem().getAxis("left"), float("nan")
+    assert axis.tickStrings([-0.5, 0.0], 1.0, 0.5) == ["−0.5", "0"]
     trace.follow("one", [(40.0, -1.0, 60.0), (30.0, 0.5, 60.0)])
     trace.redraw()
     assert axis.style["showValues"]

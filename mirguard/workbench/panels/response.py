@@ -16,7 +16,7 @@ from mirguard.workbench.views.response_plot import ResponsePlot
 from mirguard.workbench.views.surface_plot import SurfacePlot
 
 REACHES = (1, 2, 4, 8, 16)
-CLICK = "Click a curve to play the clip with so much of the perturbation"
+CLICK = "Click a curve to play the clip with so much of the perturbation. Dashed: there another label takes over."
 
 
 class ResponsePanel(QWidget):

@@ -1,4 +1,4 @@
-"""Axes that write Hz and minutes."""
+"""Axes that write numbers and Hz as the rest of the window does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyqtgraph as pg
 from PySide6.QtGui import QFont
 
 from mirguard.workbench.theme import colours
-from mirguard.workbench.views.formats import format_hz_tick
+from mirguard.workbench.views.formats import format_hz_tick, format_tick
 from mirguard.workbench.views.navigation import Navigation
 
 AXIS_WIDTH = 46
@@ -17,6 +17,13 @@ def small_font(font: QFont) -> QFont:
     small = QFont(font)
     small.setPointSizeF(max(7.0, font.pointSizeF() * 0.88))
     return small
+
+
+class NumberAxis(pg.AxisItem):
+    """An axis of a plot, with a true minus sign and powers of ten as they are printed."""
+
+    def tickStrings(self, values, scale, spacing):
+        return [format_tick(text) for text in super().tickStrings(values, scale, spacing)]
 
 
 class FrequencyAxis(pg.AxisItem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MINUS = "\u2212"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def format_time(seconds: float, step: float = 1.0) -> str:
@@ -45,6 +46,13 @@ def format_number(value: float, decimals: int) -> str:
     if float(text) == 0:
         text = text.lstrip("-")
     return text.replace("-", MINUS)
+
+
+def format_tick(text: str) -> str:
+    """A number as Python writes it ("-5e-05") as it is printed ("−5·10⁻⁵")."""
+    mantissa, _, exponent = text.partition("e")
+    power = f"·10{str(int(exponent)).translate(_RAISED)}" if exponent else ""
+    return mantissa.replace("-", MINUS) + power
 
 
 def format_figures(value: float, figures: int = 3) -> str:

@@ -8,7 +8,7 @@ from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QWidget
 
 from mirguard.workbench.theme import colours, notifier
-from mirguard.workbench.views.axes import small_font
+from mirguard.workbench.views.axes import NumberAxis, small_font
 from mirguard.workbench.views.overlay import paint_empty
 
 SIDES = ("left", "right", "bottom")
@@ -23,7 +23,7 @@ class TwoAxes(pg.PlotWidget):
 
     def __init__(self, name: str, steps: str, empty: str, sign: str, top: int, parent: QWidget | None) -> None:
         """`steps` is what the axis below counts; `empty` the words and `sign` the icon while there is nothing; `top` the margin."""
-        super().__init__(parent, enableMenu=False)
+        super().__init__(parent, enableMenu=False, axisItems={side: NumberAxis(side) for side in SIDES})
         self.setAccessibleName(name)
         self._empty_words, self._sign = empty, sign
         self.hideButtons()
