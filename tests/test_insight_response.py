@@ -162,6 +162,8 @@ def test_the_response_is_drawn_when_it_is_looked_at_and_a_click_plays_the_place(
 
 def test_the_surface_comes_bit_by_bit_and_can_be_cancelled(attacked):
     bench, panel = attacked, attacked.window.response
+    for plot in (panel.plot, panel.surface):
+        assert not plot.getPlotItem().getAxis("right").isVisible(), "nothing is drawn to it"
     bench.window.docks["response"].raise_()
     bench.until(lambda: panel._response is not None and panel._response.complete)
     panel.button.click()

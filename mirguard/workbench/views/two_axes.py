@@ -29,6 +29,7 @@ class TwoAxes(pg.PlotWidget):
         self.hideButtons()
         self.setMouseEnabled(False, False)
         item = self.getPlotItem()
+        item.hideAxis("right")  # until a plot has something for it
         item.layout.setContentsMargins(2, top, 6, 2)
         self.second = pg.ViewBox(enableMenu=False)
         self.second.setMouseEnabled(False, False)
