@@ -38,7 +38,7 @@ def seen() -> dict:
         "running": document.run is not None,
         "gradients": document.run.last.gradients if document.run and document.run.last else 0,
         "outcome": [outcome.exported.decision.label, outcome.success, outcome.status] if outcome else None,
-        "readings": {side: reading.flagged for side, reading in entry.readings.items()} if entry else {},
+        "readings": {side: found[0].flagged for side, found in entry.readings.items() if found} if entry else {},
         "pictures": [side for side, view in window.spectrograms.stack.views.items() if view.spectrogram is not None],
         "playing": player.playing,
         "position": player.position,

@@ -162,7 +162,7 @@ def test_a_model_without_a_reference_says_so_and_gives_no_scores(bench, labelled
     bench.start()
     collection = opened(bench, labelled, LABELLED)
     assert [row.heard.score for row in collection.rows if row.heard] == [None] * 6
-    bench.until(lambda: "no clean reference" in bench.window.browser.summary.note.text())
+    bench.until(lambda: "no detector is fitted" in bench.window.browser.summary.note.text())
     assert "flagged" not in bench.window.browser.summary.figures.text()
     assert bench.window.browser.table.isColumnHidden(COLUMNS.index("score"))
 

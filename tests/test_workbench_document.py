@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mirguard.clip import Clip
+from mirguard.detectors.reading import Reading
 from mirguard.errors import UsageError
 from mirguard.workbench.design import Design
 from mirguard.workbench.document import Document
@@ -73,12 +74,16 @@ def test_a_topic_that_does_not_exist_cannot_be_watched(document):
         document.watch("weather", print)
 
 
+def reading(name, score=1.0):
+    return Reading(name, score, 1.0, 50.0, False, False, 0.05, (1.0, 2.0))
+
+
 def test_another_model_forgets_what_the_one_before_said(document, tone):
     entry = document.add(tone())
     document.set_model(FACTS)
     document.set_decision(entry.key, "decision")
-    document.set_reading(entry.key, ORIGINAL, "reading")
-    document.set_reference(ReferenceFacts(size=3))
+    document.set_readings(entry.key, ORIGINAL, (reading("kde"),))
+    document.set_reference(ReferenceFacts(absent="none"))
     document.change_design(target="drum")
     document.set_model(OTHER)
     assert entry.decision is None
@@ -183,11 +188,21 @@ def test_a_result_for_a_clip_that_is_gone_goes_nowhere(document, tone):
 
 def test_a_new_result_drops_the_reading_of_the_old_one(document, tone):
     entry = document.add(tone())
-    document.set_reading(entry.key, ORIGINAL, "clean")
-    document.set_reading(entry.key, ADVERSARIAL, "old")
+    clean = reading("kde")
+    document.set_readings(entry.key, ORIGINAL, (clean,))
+    document.set_readings(entry.key, ADVERSARIAL, (reading("kde"),))
     document.begin(Run(entry.key, 1, document.design, "toy"))
     document.end(outcome_of(tone()))
-    assert entry.readings == {ORIGINAL: "clean"}
+    assert entry.readings == {ORIGINAL: (clean,)}
+
+
+def test_readings_of_slow_detectors_come_beside_the_others(document, tone):
+    entry = document.add(tone())
+    document.set_readings(entry.key, ORIGINAL, (reading("kde"), reading("lid")))
+    again = reading("kde", 2.0)
+    document.set_readings(entry.key, ORIGINAL, (reading("dropout"), again))
+    assert [one.detector for one in entry.readings[ORIGINAL]] == ["kde", "lid", "dropout"]
+    assert entry.readings[ORIGINAL][0] is again
 
 
 def test_the_sounds_of_a_clip(document, tone):

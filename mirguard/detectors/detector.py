@@ -20,7 +20,7 @@ FPR = Parameter(
     minimum=0.0005,
     maximum=0.5,
     scale="log",
-    label="False-positive rate",
+    label="False positives",
 )
 
 

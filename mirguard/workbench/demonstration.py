@@ -92,9 +92,10 @@ def demonstrate(output: Path, file: str | None, model: str | None, snr: float | 
         reference = guide.read_detector()
         if reference.trouble:
             yield f"Detector: {reference.trouble}"
-        for side, reading in entry.readings.items():
-            verdict = "flagged" if reading.flagged else "passes"
-            yield f"Detector: {side} {reading.score:.2f} against a threshold of {reading.threshold:.2f}: {verdict}"
+        for side, readings in entry.readings.items():
+            flagging = [reading.detector for reading in readings if reading.flagged]
+            verdict = f"flagged by {', '.join(flagging)}" if flagging else "passes"
+            yield f"Detectors: {side} {verdict} ({len(readings)} asked, {window.document.fpr:.0%} false positives each)"
         exports = [_export(guide, what, output / f"{what}.wav") for what in ("adversarial", "perturbation")]
         guide.draw()
         picture = output / "window.png"

@@ -20,7 +20,8 @@ class Design:
     when another clip is chosen, the other follows. Attacks that look for the smallest perturbation are held to it only if
     `limited`. `values` are the parameters a person has set, by name; all others keep their declared defaults.
 
-    `surrogates` are the models that the attack sees instead of the one it is to fool. `chain` is what the sound is to go
+    `surrogates` are the models that the attack sees instead of the one it is to fool, `evade` the detectors that it is to deceive
+    as well. `chain` is what the sound is to go
     through on its way, and `robust` whether the attack reckons with it, by the mean over `draws` draws at each look."""
 
     attack: str = "pgd"
@@ -32,6 +33,7 @@ class Design:
     subtype: str = "PCM_16"
     limited: bool = False
     surrogates: tuple[str, ...] = ()
+    evade: tuple[str, ...] = ()
     restriction: Restriction = FREE
     chain: Chain = ()
     draws: int = 8
@@ -45,6 +47,11 @@ class Design:
     def step_word(self) -> str:
         """What the attack's way to its result is counted in."""
         return "Iteration" if self.declaration.gradients else "Query"
+
+    @property
+    def evading(self) -> tuple[str, ...]:
+        """The detectors that the attack reckons with: none where it cannot, or sees only stand-ins of the model."""
+        return self.evade if self.declaration.evades and not self.surrogates else ()
 
     @property
     def knowledge(self) -> str:
@@ -96,6 +103,7 @@ class Design:
     def options(self, level: float) -> dict[str, Any]:
         """What an experiment on a clip of that RMS is planned with, attack and surrogates aside."""
         options = {"target": self.aim, "seed": self.seed, "subtype": self.subtype, "restriction": self.restriction}
+        options["evade"] = self.evading
         if not self.unlimited and self.has_snr:
             options[self.held] = self.level
         elif not self.unlimited:
@@ -111,7 +119,9 @@ class Design:
     @property
     def _counting(self) -> Design:
         chain = self.chain if self.robust else ()
-        return replace(self, chain=chain, draws=self.draws if chain else 0, robust=False, target=self.aim)
+        return replace(
+            self, chain=chain, draws=self.draws if chain else 0, robust=False, target=self.aim, evade=self.evading
+        )
 
     def epsilon(self, level: float) -> float | None:
         """The amplitude on a clip of that RMS; None where only an SNR is set and the clip is silent."""

@@ -145,7 +145,7 @@ class Document:
                 target = self.design.target if self.design.target in model.labels else None
                 alike = {info.name for info in self.stand_ins}
                 kept = tuple(name for name in self.design.surrogates if name in alike)
-                self.design = replace(self.design, target=target, surrogates=kept)
+                self.design = replace(self.design, target=target, surrogates=kept, evade=())
             self.tell("model", "labels", "design", "reference", "readings")
         else:
             self.tell("model")
@@ -230,12 +230,11 @@ class Document:
         self.entries[key].baseline = baseline
         self.tell("baseline")
 
-    def set_reading(self, key: int, side: str, reading: Reading | None) -> None:
+    def set_readings(self, key: int, side: str, readings: tuple[Reading, ...]) -> None:
+        """What detectors say of a sound; each takes the place of what it said before."""
         if key in self.entries:
-            readings = self.entries[key].readings
-            readings.pop(side, None)
-            if reading is not None:
-                readings[side] = reading
+            known = {reading.detector: reading for reading in (*self.entries[key].readings.get(side, ()), *readings)}
+            self.entries[key].readings[side] = tuple(known.values())
             self.tell("readings")
 
     def set_reference(self, facts: ReferenceFacts | None) -> None:

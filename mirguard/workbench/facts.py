@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mirguard.models.decision import Decision
 
 Heard = tuple[int, tuple[float, ...]]  # the number of a look at the model, and the probabilities of all labels there
+MAIN = "kde"  # the detector that is shown first
 ORIGINAL, ADVERSARIAL, PERTURBATION = SIDES = ("original", "adversarial", "perturbation")
 
 
@@ -40,15 +41,52 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class ReferenceFacts:
-    """The clean reference the detector of the chosen model rests on, and the sentence why there is none."""
+class DetectorFacts:
+    """A detector fitted on the chosen model: the scores of clean clips, the threshold at the chosen rate or the sentence why
+    there is none (`trouble`), how many clips it rests on, and which layers it reads. `slow`: it is read when the engine rests."""
 
-    size: int = 0
-    clean_scores: tuple[float, ...] = ()
-    threshold: float | None = None
-    layer: str = ""
-    origin: str = ""
+    name: str
+    size: int
+    clean_scores: tuple[float, ...]
+    threshold: float | None
+    layers: tuple[str, ...]
+    origin: str
     trouble: str = ""
+    evades: bool = True
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """The detectors fitted on the chosen model, and the sentence why there is none."""
+
+    detectors: tuple[DetectorFacts, ...] = ()
+    absent: str = ""
+
+    @property
+    def main(self) -> DetectorFacts | None:
+        """The one that is shown where there is room for one."""
+        return next((one for one in self.detectors if one.name == MAIN), self.detectors[0] if self.detectors else None)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be flagged, where that is so."""
+        if any(not one.trouble for one in self.detectors):
+            return ""
+        return self.main.trouble if self.main is not None else self.absent
+
+    @property
+    def size(self) -> int:
+        """Clean clips."""
+        return 0 if self.main is None else self.main.size
+
+    @property
+    def clean_scores(self) -> tuple[float, ...]:
+        return () if self.main is None else self.main.clean_scores
+
+    @property
+    def threshold(self) -> float | None:
+        return None if self.main is None else self.main.threshold
 
 
 @dataclass(frozen=True)
@@ -67,7 +105,7 @@ class Snapshot:
     seconds: float
     points: tuple[tuple[float, float, float], ...]
     delta: np.ndarray | None = None
-    reading: Reading | None = None
+    readings: tuple[Reading, ...] = ()
     heard: tuple[Heard, ...] = ()
     forwards: int = 0
 
@@ -138,7 +176,7 @@ class Entry:
     trace: list[tuple[float, float, float]] = field(default_factory=list)
     trail: Trail | None = None
     baseline: Baseline | None = None
-    readings: dict[str, Reading] = field(default_factory=dict)
+    readings: dict[str, tuple[Reading, ...]] = field(default_factory=dict)  # by side
 
     @property
     def name(self) -> str:

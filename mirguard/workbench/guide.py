@@ -109,7 +109,7 @@ class Guide:
         document = self.window.document
         self.wait("the detector", lambda: document.reference is not None)
         if not document.reference.trouble:
-            self.wait("the detector", lambda: {ORIGINAL, ADVERSARIAL} <= set(document.current.readings))
+            self.wait("the detectors", lambda: {ORIGINAL, ADVERSARIAL} <= set(document.current.readings))
         return document.reference
 
     def draw(self) -> None:

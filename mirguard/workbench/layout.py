@@ -27,7 +27,7 @@ class Place:
 PLACES = (
     Place("clips", "Clips"),
     Place("labels", "Labels"),
-    Place("detectors", "Detector"),
+    Place("detectors", "Detectors"),
     Place("spectrograms", "Spectrograms"),
     Place("designer", "Designer"),
     Place("channel", "Channel"),

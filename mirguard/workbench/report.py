@@ -112,17 +112,21 @@ def _readings(document: Document, entry: Entry) -> str:
     if not entry.readings:
         return f"<p>{_text(facts.trouble if facts else 'There is no reading.')}</p>"
     rows = []
-    for side, reading in entry.readings.items():
+    for side, reading in ((side, one) for side, readings in entry.readings.items() for one in readings):
+        if reading.score is None:
+            rows.append(
+                f"<tr><td>{side}<td>{reading.detector}<td><td><td><td>cannot tell<td class=about>{_text(reading.note)}"
+            )
+            continue
         verdict = "<b class=bad>flagged</b>" if reading.flagged else "<b class=good>passes</b>"
         rows.append(
-            f"<tr><td>{side}<td class=number>{reading.score:.2f}<td class=number>{reading.threshold:.2f}"
+            f"<tr><td>{side}<td>{reading.detector}<td class=number>{reading.score:.2f}<td class=number>{reading.threshold:.2f}"
             f"<td class=number>{reading.percentile:.0f}<td>{verdict}<td class=about>{_text(reading.note)}"
         )
-    head = "<tr><th>sound<th>score<th>threshold<th>percentile<th>verdict<th>compared with"
+    head = "<tr><th>sound<th>detector<th>score<th>threshold<th>percentile<th>verdict<th>compared with"
     about = (
-        f"Kernel density of layer {_text(facts.layer)} against {facts.size} clean clips: the higher the score, the "
-        f"farther from them. The threshold is where {document.fpr:.1%} of the clean clips would be flagged, the "
-        "percentile the share of clean scores below this one."
+        f"Scores against {facts.size} clean clips: the higher, the less like them. A threshold is where "
+        f"{document.fpr:.1%} of the clean clips would be flagged, the percentile the share of clean scores below this one."
     )
     return f"<div class=scroll><table>{head}{''.join(rows)}</table></div><p class=about>{about}</p>"
 

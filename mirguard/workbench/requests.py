@@ -37,7 +37,7 @@ class LoadModel(Request):
 
 @dataclass(frozen=True)
 class ReadReference(Request):
-    """The clean reference of a model's detector -> ReferenceFacts (which may say that there is none)."""
+    """The detectors fitted on a model -> ReferenceFacts (which may say that there are none)."""
 
     urgency: ClassVar[int] = ON_SCREEN
     model: str
@@ -73,7 +73,7 @@ class ClassifyOnScreen(Classify):
 
 @dataclass(frozen=True)
 class Detect(Request):
-    """The detector's reading of one sound of a clip -> Reading, or None where there is no reference."""
+    """What detectors say of one sound of a clip -> Readings, none where none is fitted."""
 
     urgency: ClassVar[int] = ON_SCREEN
     key: int
@@ -88,6 +88,20 @@ class Detect(Request):
 
     def perform(self, job: Job) -> Any:
         return job.workshop.detect(self.model, self.clip, self.fpr, job)
+
+
+@dataclass(frozen=True)
+class DetectAtRest(Detect):
+    """The same by those detectors that take their time, when there is nothing else to do."""
+
+    urgency: ClassVar[int] = BACKGROUND
+
+    @property
+    def slot(self) -> Hashable:
+        return "DetectAtRest", self.side
+
+    def perform(self, job: Job) -> Any:
+        return job.workshop.detect(self.model, self.clip, self.fpr, job, slow=True)
 
 
 @dataclass(frozen=True)
@@ -110,8 +124,8 @@ STOPPED = "stopped"
 
 @dataclass(frozen=True)
 class BuildReference(Request):
-    """Build the clean reference of a model from a folder of clips -> (ReferenceFacts, names left out); progress as for
-    LoadModel."""
+    """Fit detectors on a folder of clean clips, for a model -> (ReferenceFacts, sentences about what was left out); progress as
+    for LoadModel."""
 
     model: str
     folder: Path

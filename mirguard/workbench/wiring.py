@@ -51,6 +51,7 @@ def _wishes(window: Window) -> None:
     designer.attack_chosen.connect(lambda name: document.change_design(attack=name))
     designer.target_chosen.connect(lambda label: document.change_design(target=label))
     designer.surrogates_chosen.connect(lambda names: document.change_design(surrogates=names))
+    designer.evasion_chosen.connect(lambda names: document.change_design(evade=names))
     designer.budget.ear_wanted.connect(window.deeds.ear_budget)
     designer.limited.connect(lambda on: document.change_design(limited=on))
     designer.restricted.connect(lambda restriction: document.change_design(restriction=restriction))
@@ -224,7 +225,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         ),
         "baseline": with_document(labels),
         "readings": with_document(readings),
-        "reference": with_document(readings),
+        "reference": with_document(readings, design),
         "fpr": with_document(window.detectors.show_fpr, readings),
     }
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from mirguard.clip import Clip, rms
 from mirguard.errors import Cancelled, MirguardError, UsageError
-from mirguard.workbench.facts import ModelFacts, ReferenceFacts, Snapshot
+from mirguard.workbench.facts import MAIN, DetectorFacts, ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.model_names import free_name
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound, MakeUniversal, TrainClassifier
 
 if TYPE_CHECKING:
+    from mirguard.detectors.fitted import Fitted
     from mirguard.attacks.universal_file import Universal
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Export, Outcome, Progress
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mirguard.models.training.make import Trained
     from mirguard.workbench.lanes import Job
 
-DETECTOR = "kde"
 SNAPSHOT_SECONDS = 0.1  # at most so often does a running attack tell the window where it stands
 SOUND_SECONDS = 0.6  # and at most so often with a copy of the perturbation, which is then drawn and played
 SECONDS_PER_FRAME = 5e-7  # and of a long clip less often, so that drawing it leaves time for the attack
@@ -64,8 +64,8 @@ class Workshop:
     """What the engine keeps between jobs: detectors fitted so far and the features of the last clips."""
 
     def __init__(self) -> None:
-        self._fitted: dict[str, tuple[Any, Any]] = {}
-        self._features: OrderedDict[tuple[str, str], tuple[Any, Decision]] = OrderedDict()
+        self._fitted: dict[str, list[Fitted]] = {}
+        self._features: OrderedDict[tuple, tuple[Any, Decision]] = OrderedDict()
 
     # --- models ---
 
@@ -156,50 +156,76 @@ class Workshop:
 
     # --- detectors ---
 
-    def detector(self, model: Classifier) -> Any:
-        """The detector fitted on the model; raises MirguardError where there is none."""
+    def detectors(self, model: Classifier) -> list[Fitted]:
+        """The detectors fitted on the model; raises MirguardError where there is none."""
         if model.hash not in self._fitted:
-            from mirguard.detectors.kept import fitted_for
+            from mirguard.detectors.kept import fitted_for, names_fitted_for
 
-            detector = fitted_for(model, DETECTOR)
-            if detector is None:
-                raise UsageError(f"There is no clean reference for {model.title or model.name} yet.")
-            self._fitted[model.hash] = detector
+            found = [fitted_for(model, name) for name in names_fitted_for(model)]
+            if not found:
+                raise UsageError(f"No detector is fitted on {model.title or model.name} yet.")
+            self._fitted[model.hash] = found
         return self._fitted[model.hash]
 
-    def reference_facts(self, name: str, fpr: float) -> ReferenceFacts:
-        """What the detector rests on; a rate it is too small for, or its absence, is told in `trouble`."""
-        model = self.model(name)
-        try:
-            detector = self.detector(model)
-        except MirguardError as error:
-            return ReferenceFacts(trouble=str(error))
-        threshold, trouble = None, ""
-        try:
-            threshold = detector.threshold(fpr)
-        except MirguardError as error:
-            trouble = str(error)
-        about = detector.about
-        return ReferenceFacts(about.size, detector.clean_scores, threshold, detector.layers[0], about.source, trouble)
+    def detector(self, model: Classifier) -> Fitted:
+        """The one of them that is shown where there is room for one; raises MirguardError where there is none."""
+        found = self.detectors(model)
+        return next((detector for detector in found if detector.name == MAIN), found[0])
 
-    def detect(self, name: str, clip: Clip, fpr: float, job: Job) -> Reading | None:
-        """The reading of a clip; None where there is no reference or it is too small for the rate."""
-        model = self.model(name)
+    def _at_rate(self, model: Classifier, fpr: float, slow: bool) -> list[Fitted]:
+        """Those that rest on enough clean clips for the rate, either the slow ones or the others."""
+        found = []
         try:
-            detector = self.detector(model)
-            detector.threshold(fpr)
+            for detector in self.detectors(model):
+                if detector.scored_at_rest == slow and not _trouble(detector, fpr)[1]:
+                    found.append(detector)
         except MirguardError:
-            return None
-        (digest,), decision = self._heard(model, detector, clip, job)
-        return detector.read(digest, decision, fpr, known=clip.hash in detector.about.hashes)
+            return []
+        return found
 
-    def _heard(self, model: Classifier, detector: Any, clip: Clip, job: Job) -> tuple[Any, Decision]:
-        """What the detector makes of each window and the decision of the same pass, remembered for the last clips."""
+    def reference_facts(self, name: str, fpr: float) -> ReferenceFacts:
+        """What the model's detectors rest on; a rate that is too fine for one is told in its `trouble`."""
+        try:
+            detectors = self.detectors(self.model(name))
+        except MirguardError as error:
+            return ReferenceFacts(absent=str(error))
+        return ReferenceFacts(
+            tuple(
+                DetectorFacts(
+                    detector.name,
+                    detector.about.size,
+                    detector.clean_scores,
+                    threshold,
+                    detector.layers,
+                    detector.about.source,
+                    trouble,
+                    detector.evades,
+                    detector.scored_at_rest,
+                )
+                for detector in detectors
+                for threshold, trouble in (_trouble(detector, fpr),)
+            )
+        )
+
+    def detect(self, name: str, clip: Clip, fpr: float, job: Job, slow: bool = False) -> tuple[Reading, ...]:
+        """What the detectors say of a clip, or those of them that take their time."""
+        model = self.model(name)
+        detectors = self._at_rate(model, fpr, slow)
+        if not detectors:
+            return ()
+        digests, decision = self._heard(model, detectors, clip, job)
+        return tuple(
+            detector.read(digest, decision, fpr, known=clip.hash in detector.about.hashes)
+            for detector, digest in zip(detectors, digests, strict=True)
+        )
+
+    def _heard(self, model: Classifier, detectors: list[Fitted], clip: Clip, job: Job) -> tuple[Any, Decision]:
+        """What each detector makes of each window and the decision of the same pass, remembered for the last clips."""
         from mirguard.detectors.sample import hear
 
-        key = (model.hash, clip.hash)
+        key = (model.hash, clip.hash, tuple(map(id, detectors)))
         if key not in self._features:
-            self._features[key] = hear(model, clip, (detector,), job.rest)
+            self._features[key] = hear(model, clip, detectors, job.rest)
             while len(self._features) > FEATURES_KEPT:
                 self._features.popitem(last=False)
         self._features.move_to_end(key)
@@ -212,9 +238,10 @@ class Workshop:
             job.progress((f"{sentence} …", fraction))
 
         model = self.model(name)
-        made = fit_detectors(model, folder, (DETECTOR,), progress=progress, cancel=job.cancel, rest=job.rest)
+        made = fit_detectors(model, folder, progress=progress, cancel=job.cancel, rest=job.rest)
         self._fitted.pop(model.hash, None)
-        return self.reference_facts(name, fpr), made.skipped
+        self._features.clear()
+        return self.reference_facts(name, fpr), (*made.skipped, *made.troubles.values())
 
     # --- attacks ---
 
@@ -226,12 +253,9 @@ class Workshop:
         experiment = plan(
             request.clip, model, design.attack, surrogates=surrogates, **design.options(rms(request.clip.samples))
         )
-        try:
-            detector = self.detector(model)
-            detector.threshold(request.fpr)
-        except MirguardError:
-            detector = None
-        narrator = Narrator(job, detector, request.fpr, request.clip.frames)
+        watching = [] if surrogates else self._at_rate(model, request.fpr, slow=False)
+        evade = [one.evadable() for name in experiment.evade for one in self.detectors(model) if one.name == name]
+        narrator = Narrator(job, watching, request.fpr, request.clip.frames)
         outcome = run(
             experiment,
             request.clip,
@@ -240,7 +264,8 @@ class Workshop:
             progress=narrator,
             cancel=job.cancel,
             rest=_rest_of(job),
-            watch=() if detector is None else (detector,),
+            watch=watching,
+            evade=evade,
         )
         job.tell(narrator.keeper.trail())
         return outcome
@@ -283,6 +308,14 @@ class Workshop:
         return export(request.outcome, request.path, self.model(request.model), request.what, request.subtype)
 
 
+def _trouble(detector: Fitted, fpr: float) -> tuple[float | None, str]:
+    """A detector's threshold at a rate, and why there is none."""
+    try:
+        return detector.threshold(fpr), ""
+    except MirguardError as error:
+        return None, str(error)
+
+
 def _rest_of(job: Job):
     """The attack's points of rest. The first one after a cancellation comes when the attack itself has stopped and only
     measures what it reached: the window is told."""
@@ -301,10 +334,10 @@ def _rest_of(job: Job):
 class Narrator:
     """Turns every look of an attack at the model into the few snapshots that a window can show."""
 
-    def __init__(self, job: Job, detector: Any, fpr: float, frames: int) -> None:
+    def __init__(self, job: Job, detectors: list[Fitted], fpr: float, frames: int) -> None:
         from mirguard.experiment.insight.keeping import Keeper
 
-        self._job, self._detector, self._fpr = job, detector, fpr
+        self._job, self._detectors, self._fpr = job, detectors, fpr
         self.keeper = Keeper(frames)
         self._points: list[tuple[float, float, float]] = []
         self._heard = 0  # so many of the keeper's were told
@@ -316,7 +349,7 @@ class Narrator:
         now = time.monotonic()
         if now - self._told < SNAPSHOT_SECONDS and progress.forwards > 1:
             return
-        self._told, delta, reading = now, None, None
+        self._told, delta = now, None
         if now - self._sounded >= max(SOUND_SECONDS, len(progress.delta) * SECONDS_PER_FRAME):
             delta = progress.delta.detach().cpu().numpy().copy()
             delta.flags.writeable = False
@@ -324,8 +357,10 @@ class Narrator:
                 self._sounded = now
             else:
                 delta = None
-        if self._detector is not None and progress.seen:
-            reading = self._detector.read(progress.seen[0], progress.decision, self._fpr)
+        readings = tuple(
+            detector.read(seen, progress.decision, self._fpr)
+            for detector, seen in zip(self._detectors, progress.seen, strict=bool(progress.seen))
+        )
         points, self._points = tuple(self._points), []
         heard = tuple(self.keeper.heard[self._heard :])
         self._heard += len(heard)
@@ -342,7 +377,7 @@ class Narrator:
                 seconds=progress.seconds,
                 points=points,
                 delta=delta,
-                reading=reading,
+                readings=readings,
                 heard=heard,
             )
         )

@@ -1,4 +1,4 @@
-"""The detector's readings of the clip on screen, and the clean reference they rest on."""
+"""What detectors say of the clip on screen, and the clean reference they rest on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from mirguard.words import counted
 from mirguard.workbench.bench import NOTE, WARNING, Bench
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, Snapshot
 from mirguard.workbench.lanes import Answer
-from mirguard.workbench.requests import Attack, BuildReference, Detect, ReadReference
+from mirguard.workbench.requests import Attack, BuildReference, Detect, DetectAtRest, ReadReference
 
 
 class Detecting(QObject):
@@ -22,6 +23,7 @@ class Detecting(QObject):
         self._bench = bench
         bench.on(ReadReference, self._reference)
         bench.on(Detect, self._read)
+        bench.on(DetectAtRest, self._read)
         bench.on(Attack, progress=self._live)
         bench.on(BuildReference, self._built, self._progress, self._not_built, self._not_built)
         document = bench.document
@@ -31,7 +33,7 @@ class Detecting(QObject):
         document.watch("outcome", self.read_current)
 
     def read_reference(self) -> None:
-        """What the detector of the model rests on; readings follow."""
+        """What the detectors of the model rest on; readings follow."""
         document = self._bench.document
         if document.model is None:
             return
@@ -47,10 +49,12 @@ class Detecting(QObject):
         sounds = {} if entry is None else document.sounds(entry)
         for side in (ORIGINAL, ADVERSARIAL):
             wanted = side in sounds and model is not None and reference is not None and not reference.trouble
-            if wanted and side not in entry.readings:
-                self._bench.engine.ask(Detect(entry.key, side, sounds[side], model.name, document.fpr))
-            else:
-                self._bench.engine.forget(("Detect", side))
+            wanted = wanted and side not in entry.readings
+            for request, slow in ((Detect, False), (DetectAtRest, True)):
+                if wanted and any(one.slow == slow and not one.trouble for one in reference.detectors):
+                    self._bench.engine.ask(request(entry.key, side, sounds[side], model.name, document.fpr))
+                else:
+                    self._bench.engine.forget((request.__name__, side))
 
     def build(self, folder: str | Path) -> None:
         """Build the clean reference of the model in use from a folder of clean music."""
@@ -79,11 +83,11 @@ class Detecting(QObject):
 
     def _read(self, answer: Answer) -> None:
         if self._asked_of(answer):
-            self._bench.document.set_reading(answer.request.key, answer.request.side, answer.value)
+            self._bench.document.set_readings(answer.request.key, answer.request.side, answer.value)
 
     def _live(self, answer: Answer) -> None:
         document, snapshot = self._bench.document, answer.value
-        if isinstance(snapshot, Snapshot) and snapshot.reading is not None and snapshot.reading.fpr == document.fpr:
+        if isinstance(snapshot, Snapshot) and any(reading.fpr == document.fpr for reading in snapshot.readings):
             document.tell("readings")
 
     def _progress(self, answer: Answer) -> None:
@@ -98,7 +102,8 @@ class Detecting(QObject):
             self._bench.document.set_reference(facts)
             self._bench.document.tell("readings")
             self.read_current()
-        kept = f"The reference for {answer.request.model} holds {facts.size} clips."
+        many = counted(len(facts.detectors), "detector")
+        kept = f"{many} fitted on {facts.size} clean clips for {answer.request.model}."
         if skipped:
             more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
             self._bench.say(f"{kept} Left out: {'; '.join(skipped[:3])}{more}.", WARNING)

@@ -15,6 +15,7 @@ from mirguard.workbench.actions import tip
 from mirguard.workbench.design import Design
 from mirguard.workbench.document import Document, unsuited
 from mirguard.workbench.families import in_families
+from mirguard.workbench.panels.also_evade import AlsoEvade
 from mirguard.workbench.panels.budget import BudgetBox
 from mirguard.workbench.panels.parameter_form import WORDS as NORMS
 from mirguard.workbench.panels.parameter_form import ParameterForm
@@ -49,6 +50,7 @@ class DesignerPanel(QWidget):
     attack_chosen = Signal(str)
     target_chosen = Signal(object)  # a label, None for untargeted
     surrogates_chosen = Signal(tuple)  # names of models, none for the attacked one itself
+    evasion_chosen = Signal(tuple)  # names of detectors
     budget_changed = Signal(str, float)
     limited = Signal(bool)
     value_changed = Signal(str, object)
@@ -67,6 +69,7 @@ class DesignerPanel(QWidget):
         self.attack.setItemDelegate(GroupedEntries(self.attack))
         self.attack.setMaxVisibleItems(32)
         self.seen_through = SeenThrough()
+        self.also_evade = AlsoEvade()
         self.model_note = label("", "muted", wrap=True)
         self.attack_note = label("", "muted", wrap=True)
         self.budget = BudgetBox(EPSILON)
@@ -92,6 +95,7 @@ class DesignerPanel(QWidget):
             ("Attack", self.attack, self.attack_note),
             ("Target", self.target, None),
             ("Through", self.seen_through, self.knowledge),
+            ("Evade", self.also_evade, None),
         ):
             text = label(caption)
             text.setMinimumWidth(label_width(text))
@@ -128,6 +132,7 @@ class DesignerPanel(QWidget):
         self.attack.activated.connect(lambda: self.attack_chosen.emit(self.attack.currentData()))
         self.target.activated.connect(lambda: self.target_chosen.emit(self.target.currentData()))
         self.seen_through.chosen.connect(self.surrogates_chosen)
+        self.also_evade.chosen.connect(self.evasion_chosen)
         self.budget.changed.connect(self.budget_changed)
         self.budget.limited.connect(self.limited)
         self.restriction.changed.connect(self.restricted)
@@ -235,6 +240,7 @@ class DesignerPanel(QWidget):
         set_role(self.attack_note, "warning" if trouble else "muted")
         self._show_target(design)
         self.seen_through.show_models(document)
+        self.also_evade.show_detectors(document)
         self.knowledge.setText(design.knowledge.capitalize())
         self.knowledge.setToolTip(LEVELS[design.knowledge])
         self.budget.show_budget(design, None if entry is None else entry.rms)

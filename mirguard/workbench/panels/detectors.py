@@ -1,25 +1,43 @@
-"""Would a detector have caught it? Scores against those of clean music, threshold, verdict."""
+"""Would detectors have caught it? Where original and adversarial stand among clean music, thresholds, verdicts."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+from collections.abc import Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QBrush, QColor
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mirguard.detectors.catalogue import find_detector
 from mirguard.detectors.detector import FPR
+from mirguard.detectors.reading import Reading
+from mirguard.detectors.verdict import joint
 from mirguard.workbench.document import Document
-from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
+from mirguard.workbench.facts import ADVERSARIAL, MAIN, ORIGINAL, DetectorFacts
 from mirguard.workbench.panels.parts import Content, Elided, Scroll, label, named, push_button, set_role, tool_button
+from mirguard.workbench.theme import colours, notifier
 from mirguard.workbench.views.formats import format_figures, format_number
 from mirguard.workbench.views.level_slider import LevelSlider
 from mirguard.workbench.views.score_plot import ScorePlot
+from mirguard.workbench.views.strip_delegate import MARKS, PlainDelegate, StripDelegate
 
-DETECTOR = "kde"
 SIDES = (ORIGINAL, ADVERSARIAL)
+NAME, STRIP, VERDICT = range(3)
+ROWS_SHOWN = 6
+Readings = Mapping[str, Mapping[str, Reading]]  # by side, by detector
 
 
 class DetectorsPanel(QWidget):
-    """Asks for another false-positive rate and for a reference to be built."""
+    """Asks for another false-positive rate, for detectors to be fitted, and for their ROC curves."""
 
     fpr_chosen = Signal(float)
     reference_wanted = Signal()
@@ -27,54 +45,21 @@ class DetectorsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        about = find_detector(DETECTOR)
-        self.title = label(about.title, "heading")
-        self.title.setToolTip(f"{about.help}\n{about.reference}")
-        self.help = label(about.help, "muted", wrap=True)
+        self._chosen = MAIN
+        self._known: tuple[DetectorFacts, ...] = ()
+        self.verdict = label("", wrap=True)
+        named(self.verdict, "Verdict of all detectors together")
+        self.table = self._table()
+        self.help = label("", "muted", wrap=True)
         self.plot = ScorePlot()
-        self.cells: dict[str, tuple[QLabel, QLabel, QLabel]] = {}
-        self.figures = QWidget()
-        table = QGridLayout(self.figures)
-        table.setContentsMargins(0, 0, 0, 0)
-        table.setHorizontalSpacing(10)
-        table.setVerticalSpacing(2)
-        for column, heading in enumerate(("", "score", "percentile", "verdict")):
-            table.addWidget(label(heading, "muted"), 0, column)
-        for row, side in enumerate(SIDES, 1):
-            table.addWidget(label(side.capitalize(), side), row, 0)
-            cells = tuple(label("–") for _ in range(3))
-            for column, cell in enumerate(cells, 1):
-                table.addWidget(cell, row, column)
-            self.cells[side] = cells
-        table.setColumnStretch(3, 1)
         self.fpr = LevelSlider(
             FPR.title, 0.5, 50.0, 5.0, scale="log", unit="%", about=f"{FPR.help} Counted in clips.", figures=2
         )
         self.fpr.committed.connect(lambda value: self.fpr_chosen.emit(value / 100.0))
         self.note = label("", "muted", wrap=True)
-        self.build_button = push_button(
-            "Build reference …", "folder", "Build the clean reference from a folder of clean music"
-        )
+        self.build_button = push_button("Fit detectors …", "folder", "Fit the detectors on a folder of clean music")
         self.build_button.clicked.connect(self.reference_wanted)
-        self.progress = QProgressBar()
-        named(self.progress, "Progress of building the reference")
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setFixedHeight(6)
-        self.progress_words = Elided()
-        self.progress_words.setProperty("role", "muted")
-        self.stop_button = tool_button("cancel", "Stop building the reference")
-        self.stop_button.clicked.connect(self.cancel_wanted)
-        self.stop_row = QWidget()
-        row = QHBoxLayout(self.stop_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        how_far = QVBoxLayout()
-        how_far.setSpacing(4)
-        how_far.addWidget(self.progress_words)
-        how_far.addWidget(self.progress)
-        row.addLayout(how_far, 1)
-        row.addWidget(self.stop_button)
-        self.stop_row.hide()
+        self.stop_row = self._progress_row()
         foot = QHBoxLayout()
         foot.addWidget(self.build_button)
         foot.addStretch(1)
@@ -82,11 +67,15 @@ class DetectorsPanel(QWidget):
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(10, 8, 10, 8)
         layout.setSpacing(6)
-        layout.addWidget(self.help)
-        layout.addWidget(self.plot, 1)
-        layout.addWidget(self.figures)
-        layout.addWidget(self.fpr)
-        layout.addWidget(self.note)
+        for widget, stretch in (
+            (self.verdict, 0),
+            (self.table, 2),
+            (self.fpr, 0),
+            (self.plot, 3),
+            (self.help, 0),
+            (self.note, 0),
+        ):
+            layout.addWidget(widget, stretch)
         layout.addLayout(foot)
         layout.addWidget(self.stop_row)
         outer = QVBoxLayout(self)
@@ -94,74 +83,197 @@ class DetectorsPanel(QWidget):
         outer.addWidget(Scroll(inner, "Detectors"))
         self.setMinimumHeight(140)
 
+    def _table(self) -> QTreeWidget:
+        table = QTreeWidget()
+        named(
+            table, "Detectors", "Where original and adversarial stand among clean clips; choose one to see its scores"
+        )
+        table.setColumnCount(3)
+        table.setHeaderLabels(["Detector", "Rank", "Verdict"])
+        table.headerItem().setToolTip(STRIP, "Where original and adversarial stand among clean clips; red is flagged")
+        table.setRootIsDecorated(False)
+        table.setUniformRowHeights(True)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        table.setTextElideMode(Qt.TextElideMode.ElideRight)
+        header = table.header()
+        header.setStretchLastSection(False)
+        header.setSectionsMovable(False)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(STRIP, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(VERDICT, QHeaderView.ResizeMode.ResizeToContents)
+        header.setMinimumSectionSize(60)
+        table.setItemDelegate(PlainDelegate(table))
+        table.setItemDelegateForColumn(STRIP, StripDelegate(table))
+        table.currentItemChanged.connect(self._choose)
+        notifier().changed.connect(table.viewport().update)
+        return table
+
+    def _progress_row(self) -> QWidget:
+        self.progress = QProgressBar()
+        named(self.progress, "Progress of fitting the detectors")
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.progress_words = Elided()
+        self.progress_words.setProperty("role", "muted")
+        self.stop_button = tool_button("cancel", "Stop fitting the detectors")
+        self.stop_button.clicked.connect(self.cancel_wanted)
+        whole = QWidget()
+        row = QHBoxLayout(whole)
+        row.setContentsMargins(0, 0, 0, 0)
+        how_far = QVBoxLayout()
+        how_far.setSpacing(4)
+        how_far.addWidget(self.progress_words)
+        how_far.addWidget(self.progress)
+        row.addLayout(how_far, 1)
+        row.addWidget(self.stop_button)
+        whole.hide()
+        return whole
+
+    # -- What is on show -----------------------------------------------------------------------------------------------
+
     def show_readings(self, document: Document) -> None:
+        self._document = document
         entry, facts = document.current, document.reference
         run = document.run if entry is not None and document.run and document.run.key == entry.key else None
-        readings = {} if entry is None else dict(entry.readings)
+        found = {} if entry is None else dict(entry.readings)
         if run is not None:
-            readings.pop(ADVERSARIAL, None)
-            if run.last is not None and run.last.reading is not None:
-                readings[ADVERSARIAL] = run.last.reading
-        stale = run is None and entry is not None and document.stale(entry)
-        for side, cells in self.cells.items():
-            reading = readings.get(side)
-            if reading is None:
-                words = ("–", "–", "–")
-                set_role(cells[2], "muted")
-            else:
-                verdict = "flagged" if reading.flagged else "passes"
-                words = (format_figures(reading.score), f"{reading.percentile:.0f} %", verdict)
-                set_role(cells[2], "danger" if reading.flagged else "good")
-            for cell, word in zip(cells, words, strict=True):
-                cell.setText(word)
-        # Without a reference there is nothing to read and no rate to choose: what remains says how to get one.
-        absent = facts is not None and not facts.clean_scores
-        self.figures.setVisible(not absent)
-        self.fpr.setVisible(not absent)
-        scores = {side: readings[side].score if side in readings else None for side in SIDES}
-        if facts is None or not facts.clean_scores:
+            found.pop(ADVERSARIAL, None)
+            if run.last is not None and run.last.readings:
+                found[ADVERSARIAL] = run.last.readings
+        readings = {side: {one.detector: one for one in given} for side, given in found.items()}
+        detectors = () if facts is None else facts.detectors
+        # Without a detector there is nothing to read and no rate to choose: what remains says how to get one.
+        for widget in (self.table, self.fpr, self.help):
+            widget.setVisible(bool(detectors))
+        self._show_rows(detectors, readings)
+        self._show_verdict(document, readings)
+        self._show_chosen(document, readings)
+        self.plot.set_stale(run is None and entry is not None and document.stale(entry))
+        self.build_button.setEnabled(document.model is not None)
+
+    def _show_rows(self, detectors: tuple[DetectorFacts, ...], readings: Readings) -> None:
+        if tuple(one.name for one in detectors) != tuple(one.name for one in self._known):
+            self.table.blockSignals(True)
+            self.table.clear()
+            for one in detectors:
+                about = find_detector(one.name)
+                item = QTreeWidgetItem([about.title, "", ""])
+                item.setData(NAME, Qt.ItemDataRole.UserRole, one.name)
+                for column in range(3):
+                    item.setToolTip(column, f"{about.help}\n{about.reference}")
+                self.table.addTopLevelItem(item)
+            if not any(one.name == self._chosen for one in detectors) and detectors:
+                self._chosen = detectors[0].name
+            self.table.blockSignals(False)
+            height = (
+                self.table.sizeHintForRow(0) * min(len(detectors), ROWS_SHOWN) + self.table.header().sizeHint().height()
+            )
+            self.table.setMinimumHeight(height + 4 if detectors else 0)
+        self._known = detectors
+        for row, one in enumerate(detectors):
+            self._show_row(
+                self.table.topLevelItem(row), one, {side: found.get(one.name) for side, found in readings.items()}
+            )
+
+    def _show_row(self, item: QTreeWidgetItem, facts: DetectorFacts, by_side: Mapping[str, Reading | None]) -> None:
+        original, adversarial = (by_side.get(side) for side in SIDES)
+        percents = [None if one is None else one.percentile for one in (original, adversarial)]
+        passes = None
+        if facts.threshold is not None:
+            passes = 100.0 * sum(score <= facts.threshold for score in facts.clean_scores) / len(facts.clean_scores)
+        item.setData(STRIP, MARKS, (*percents, passes))
+        words = [
+            f"{side} {one.percentile:.0f} %"
+            for side, one in by_side.items()
+            if one is not None and one.score is not None
+        ]
+        item.setData(STRIP, Qt.ItemDataRole.AccessibleTextRole, ", ".join(words) or "no reading")
+        shown = adversarial or original
+        word, role = ("too few clips", "muted") if facts.trouble else _word(shown, facts)
+        item.setText(VERDICT, word)
+        item.setForeground(VERDICT, QBrush(QColor(getattr(colours(), role))))
+        if facts.name == self._chosen and self.table.currentItem() is not item:
+            self.table.blockSignals(True)
+            self.table.setCurrentItem(item)
+            self.table.blockSignals(False)
+
+    def _show_verdict(self, document: Document, readings: Readings) -> None:
+        side = ADVERSARIAL if readings.get(ADVERSARIAL) else ORIGINAL
+        found = joint(list(readings.get(side, {}).values()), document.fpr)
+        self.verdict.setVisible(found is not None)
+        if found is not None:
+            titles = ", ".join(find_detector(name).title for name in found.by)
+            self.verdict.setText(f"{side.capitalize()} {f'flagged by {titles}' if found.flagged else 'not flagged'}")
+            self.verdict.setToolTip(found.sentence)
+            set_role(self.verdict, "danger" if found.flagged else "good")
+
+    def _show_chosen(self, document: Document, readings: Readings) -> None:
+        facts = next((one for one in self._known if one.name == self._chosen), None)
+        by_side = {side: readings.get(side, {}).get(self._chosen) for side in SIDES}
+        if facts is None:
             self.plot.set_empty_text(self._absent(document))
             self.plot.set_reading(None, None)
-        else:
-            rate = f"{format_number(100 * document.fpr, 1).removesuffix('.0')} % FPR"
-            self.plot.set_reading(facts.clean_scores, facts.threshold, scores[ORIGINAL], scores[ADVERSARIAL], rate)
-        self.plot.set_stale(stale)
-        self._say(document, readings)
+            absent = document.reference.absent if document.reference is not None else ""
+            how = "Fit them on a folder of clean music of the kind you attack."
+            self._say(f"{absent} {how}" if absent else "", "muted")
+            return
+        about = find_detector(facts.name)
+        self.help.setText(f"{about.title}: {about.help}")
+        self.help.setToolTip(about.reference)
+        rate = f"{format_number(100 * document.fpr, 1).removesuffix('.0')} % FPR"
+        scores = {side: None if one is None else one.score for side, one in by_side.items()}
+        self.plot.set_reading(facts.clean_scores, facts.threshold, scores[ORIGINAL], scores[ADVERSARIAL], rate)
+        if facts.trouble:
+            self._say(facts.trouble, "warning")
+            return
+        shown = by_side[ADVERSARIAL] or by_side[ORIGINAL]
+        figures = [
+            f"{side} {format_figures(one.score)} ({one.percentile:.0f} %)"
+            for side, one in by_side.items()
+            if one is not None and one.score is not None
+        ]
+        layers = ", ".join(facts.layers)
+        words = f"Score: {', '.join(figures)}. " if figures else ""
+        words += f"{facts.size} clean clips, {layers}." + (f" {shown.note}" if shown is not None and shown.note else "")
+        self._say(words, "muted")
 
-    def _say(self, document: Document, readings: dict) -> None:
-        facts = document.reference
-        reading = readings.get(ADVERSARIAL) or readings.get(ORIGINAL)
-        if facts is None:
-            words, role = "", "muted"
-        elif not facts.clean_scores:
-            how = "Build one from a folder of clean music of the kind you attack."
-            words, role = f"{facts.trouble} {how}", "muted"
-        elif facts.trouble:
-            words, role = facts.trouble, "warning"
-        else:
-            words = f"{facts.size} clean clips, layer {facts.layer}." + (f" {reading.note}" if reading else "")
-            role = "muted"
+    def _say(self, words: str, role: str) -> None:
         self.note.setText(words)
         self.note.setVisible(bool(words))
         set_role(self.note, role)
-        self.build_button.setEnabled(document.model is not None)
 
     @staticmethod
     def _absent(document: Document) -> str:
         if document.model is None:
-            return "The detector's reading appears here"
+            return "The detectors' readings appear here"
         if document.reference is None:
-            return "Looking for the clean reference …"
-        return "No clean reference yet"
+            return "Looking for fitted detectors …"
+        return "No detector is fitted yet"
+
+    def _choose(self, item: QTreeWidgetItem | None) -> None:
+        if item is not None:
+            self._chosen = item.data(NAME, Qt.ItemDataRole.UserRole)
+            self.show_readings(self._document)
 
     def show_fpr(self, document: Document) -> None:
         self.fpr.set_value(100.0 * document.fpr)
 
     def show_building(self, sentence: str, fraction: float | None) -> None:
-        """A reference is being built; "" when that is over."""
+        """Detectors are being fitted; "" when that is over."""
         self.stop_row.setVisible(bool(sentence))
         self.build_button.setVisible(not sentence)
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
         self.progress_words.setText(sentence)
         self.stop_row.setToolTip(sentence)
+
+
+def _word(reading: Reading | None, facts: DetectorFacts) -> tuple[str, str]:
+    """The verdict in a word, and the colour of it."""
+    if reading is None:
+        return ("when idle …" if facts.slow else "–"), "muted"
+    if reading.flagged is None:
+        return "cannot tell", "muted"
+    return ("flagged", "danger") if reading.flagged else ("passes", "good")

@@ -72,6 +72,6 @@ def _notes(collection: Collection, document: Document) -> list[str]:
     if model is not None and collection.mode == LABELLED and not collection.comparable:
         notes.append(f"None of its classes is among the labels of {model.title}, so no clip counts as right or wrong.")
     if facts is not None and facts.trouble:
-        remedy = "" if facts.clean_scores else " Build one in the Detector panel."
+        remedy = "" if facts.clean_scores else " Fit some in the Detectors panel."
         notes.append(f"Nothing is flagged: {facts.trouble[:1].lower()}{facts.trouble[1:]}{remedy}")
     return notes
