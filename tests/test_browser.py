@@ -158,7 +158,7 @@ def test_another_model_hears_everything_again(bench, labelled):
 
 
 def test_a_model_without_a_reference_says_so_and_gives_no_scores(bench, labelled, monkeypatch):
-    monkeypatch.setattr("mirguard.detectors.kept.fitted_for", lambda model, name: None)
+    monkeypatch.setattr("mirguard.detectors.kept.names_fitted_for", lambda model: ())
     bench.start()
     collection = opened(bench, labelled, LABELLED)
     assert [row.heard.score for row in collection.rows if row.heard] == [None] * 6

@@ -20,8 +20,8 @@ from mirguard.workbench.model_names import free_name
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound, MakeUniversal, TrainClassifier
 
 if TYPE_CHECKING:
-    from mirguard.detectors.fitted import Fitted
     from mirguard.attacks.universal_file import Universal
+    from mirguard.detectors.fitted import Fitted
     from mirguard.detectors.reading import Reading
     from mirguard.experiment import Export, Outcome, Progress
     from mirguard.models.catalogue import ModelInfo
@@ -161,7 +161,7 @@ class Workshop:
         if model.hash not in self._fitted:
             from mirguard.detectors.kept import fitted_for, names_fitted_for
 
-            found = [fitted_for(model, name) for name in names_fitted_for(model)]
+            found = [one for name in names_fitted_for(model) if (one := fitted_for(model, name)) is not None]
             if not found:
                 raise UsageError(f"No detector is fitted on {model.title or model.name} yet.")
             self._fitted[model.hash] = found
