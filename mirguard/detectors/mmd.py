@@ -115,8 +115,8 @@ class Mmd(Fitted):
     def _cannot_tell(self, windows: int) -> str:
         if windows < LEAST_WINDOWS:
             return (
-                f"This clip has {windows} window{'s' * (windows != 1)}; mmd is a test of sets and cannot tell below {LEAST_WINDOWS}. "
-                "Test several clips together."
+                f"This clip has {windows} window{'s' * (windows != 1)}; mmd is a test of sets and cannot tell below "
+                f"{LEAST_WINDOWS}. Test several clips together."
             )
         if not self.tracks:
             return (
