@@ -63,7 +63,7 @@ def _compared(white: Tried, others: Sequence[tuple[str, torch.Tensor]], who: str
     evidence = table(("attack", "fooled", "fools alone", "McNemar p"), rows)
     if better:
         return Judgement(
-            FAIL, f"{who} fools more than the gradient does ({', '.join(better)}): masking suspected.", evidence
+            FAIL, f"{who} fools more than the gradient does ({' and '.join(better)}): masking suspected.", evidence
         )
     if bool(alone.any()):
         sentence = f"{who} fools {counted(int(alone.sum()), 'clip')} that the gradient does not, but not more in all."

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import torch
-
+from mirguard.checks.files import logits_of
 from mirguard.checks.finding import PASS, WARN, Judgement, not_applicable, table
 from mirguard.checks.record import Record
 from mirguard.checks.statistics import Rate, rate
@@ -16,7 +15,6 @@ from mirguard.models.decision import decide
 from mirguard.models.tracks import Track, window_logits
 from mirguard.words import counted
 
-MOST_WINDOWS = 4  # of a clip that are attacked
 VOTE = "the mean of the windows' probabilities"
 
 
@@ -68,6 +66,8 @@ def windows_and_files(record: Record) -> Judgement:
     tracks = [Track(clip, model) for clip in sounds.clips]
     if all(track.windows == 1 for track in tracks):
         return not_applicable("Every clip is one window of this model, so windows and files are the same.")
+    if not record.files.rows:
+        return not_applicable("The model hears no whole file rightly, only windows, so no file can be attacked.")
     counts = Counter()
     for clip, truth in zip(sounds.clips, sounds.truths, strict=True):
         said = decide(window_logits(model, clip, record.pause), model.labels, model.task)
@@ -77,7 +77,9 @@ def windows_and_files(record: Record) -> Judgement:
         counts["files"] += 1
         counts["files right"] += said.label == truth
         counts["majority right"] += Counter(said.windows).most_common(1)[0][0] == truth
-    windows, files = _attacked(record)
+    attacked = record.files
+    z = logits_of(record, record.files_attacked())
+    windows, files = rate(z.argmax(1) == attacked.labels), rate(attacked.right(z, record))
     before = Rate(counts["windows right"], counts["windows"]), Rate(counts["files right"], counts["files"])
     rows = [
         ("right before the attack", *map(str, before)),
@@ -89,38 +91,3 @@ def windows_and_files(record: Record) -> Judgement:
         f"{VOTE}, from {before[1].value:.0%} to {files.value:.0%}."
     )
     return Judgement(PASS, sentence, table(("", "of windows", "of files"), rows))
-
-
-def _attacked(record: Record) -> tuple[Rate, Rate]:
-    """What stays right, in windows and in files, of files that are right, their first windows attacked each for itself."""
-    model, sounds = record.model, record.sounds
-    by_file: list[list[int]] = []
-    rows: list[torch.Tensor] = []
-    labels: list[int] = []
-    for clip, truth in zip(sounds.clips, sounds.truths, strict=True):
-        track = Track(clip, model)
-        heard = track.piece(0, min(track.windows, MOST_WINDOWS)).cpu().clamp(-1.0, 1.0)
-        heard = heard[heard.abs().amax(1) > 0]
-        if not len(heard):
-            continue
-        said = decide(_logits(record, heard), model.labels, model.task)
-        if truth is None or said.label == truth:
-            by_file.append(list(range(len(rows), len(rows) + len(heard))))
-            rows += heard
-            labels += [model.index(said.label)] * len(heard)
-    z = _logits(record, record.attacked(torch.stack(rows), torch.tensor(labels)))
-    right = z.argmax(1) == torch.tensor(labels)
-    files = sum(
-        decide(z[numbers], model.labels, model.task).label == model.labels[labels[numbers[0]]] for numbers in by_file
-    )
-    return rate(right), Rate(files, len(by_file))
-
-
-def _logits(record: Record, x: torch.Tensor) -> torch.Tensor:
-    """`(n, window)` -> `(n, K)`."""
-    parts = []
-    for part in x.split(record.model.micro_batch):
-        record.pause()
-        with torch.no_grad():
-            parts.append(record.model.logits(part.to(record.model.device)).cpu())
-    return torch.cat(parts)

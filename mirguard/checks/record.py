@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from mirguard.attacks.catalogue import find_attack
 from mirguard.attacks.ledger import Step
+from mirguard.checks.files import Files, files_of
 from mirguard.checks.sounds import Sounds
 from mirguard.checks.statistics import Rate, rate
+from mirguard.detectors.fitted import Fitted
 from mirguard.errors import Cancelled
 from mirguard.experiment import BatchOutcome, attack_batch
 from mirguard.experiment.plan import resolve_values
@@ -63,7 +66,7 @@ class Record:
         seed: int = 0,
         *,
         surrogates: Sequence[Classifier] = (),
-        detectors: Sequence[Any] = (),
+        detectors: Sequence[Fitted] = (),
         tell: Callable[[str], None] = lambda _sentence: None,
         cancel: threading.Event | None = None,
         rest: Callable[[], None] | None = None,
@@ -72,6 +75,7 @@ class Record:
         self.surrogates, self.detectors = tuple(surrogates), tuple(detectors)
         self.tell, self.cancel, self._rest = tell, cancel, rest
         self._tried: dict[tuple, Tried] = {}
+        self._files_attacked: dict[str, torch.Tensor] = {}
 
     @property
     def x(self) -> torch.Tensor:
@@ -173,23 +177,34 @@ class Record:
             raise Cancelled
         return Tried(name, snr, values, surrogate.name if surrogate else "", outcome)
 
-    def attacked(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Other windows `(m, window)` than those of the check under the attack that is judged, as adversarial windows; not kept."""
-        spent = {"steps": STEPS} if self.model.differentiable else {"queries": QUERIES}
-        self.tell(f"{self.judged} on {len(x)} windows")
-        made = attack_batch(
-            self.model,
-            x,
-            self.judged,
-            labels=labels,
-            snr=self.snr,
-            seed=self.seed,
-            cancel=self.cancel,
-            rest=self._rest,
-            **spent,
-        )
-        self.pause()
-        return made.adversarial
+    @cached_property
+    def files(self) -> Files:
+        """Whole files, of which the check's windows are parts."""
+        self.tell("hearing whole files")
+        return files_of(self)
+
+    def files_attacked(self, evading: Fitted | None = None) -> torch.Tensor:
+        """The windows of `files` under the attack that is judged, which sets out to evade a detector where one is named."""
+        key = "" if evading is None else evading.name
+        if key not in self._files_attacked:
+            self.pause()
+            self.tell(f"{self.judged} on whole files{f', evading {key}' if key else ''}")
+            spent = {"steps": STEPS} if self.model.differentiable else {"queries": QUERIES}
+            made = attack_batch(
+                self.model,
+                self.files.x,
+                self.judged,
+                labels=self.files.labels,
+                snr=self.snr,
+                seed=self.seed,
+                evade=() if evading is None else (evading.evadable(),),
+                cancel=self.cancel,
+                rest=self._rest,
+                **spent,
+            )
+            self.pause()
+            self._files_attacked[key] = made.adversarial
+        return self._files_attacked[key]
 
     def noise(self, size: torch.Tensor, draws: int) -> torch.Tensor:
         """How many of `draws` sounds with white noise of RMS `size (n,)` the model mishears, of each row `(n,)`."""

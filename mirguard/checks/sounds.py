@@ -35,8 +35,9 @@ class Sounds:
     """What is attacked: windows `x (n, window)` that the model hears rightly, and their classes `labels (n,)`.
 
     `clips` are all that were listened to, of at most 30 s, with their true labels `truths` (None where nobody has said: then what
-    the model hears counts as right), `places` the clip and the window of each row. `wrong` windows were left out because the
-    model does not hear the true label in them, `skipped` has a sentence for each file that cannot be used."""
+    the model hears counts as right) and the `hashes` of the whole sounds; `places` are the clip and the window of each row.
+    `wrong` windows were left out because the model does not hear the true label in them, `skipped` has a sentence for each file
+    that cannot be used."""
 
     x: torch.Tensor
     labels: torch.Tensor
@@ -45,6 +46,7 @@ class Sounds:
     places: tuple[tuple[int, int], ...]
     wrong: tuple[tuple[int, int], ...]
     source: str
+    hashes: tuple[str, ...] = ()
     dataset: LabelledSet | None = None
     skipped: tuple[str, ...] = ()
 
@@ -62,6 +64,7 @@ def gather(model: Classifier, source: Source, count: int, seed: int, rest: Calla
     candidates, described, dataset = _candidates(model, source, seed, skipped)
     clips: list[Clip] = []
     truths: list[str | None] = []
+    hashes: list[str] = []
     tracks: list[Track] = []
     rows: list[torch.Tensor] = []
     classes: list[int] = []
@@ -72,6 +75,7 @@ def gather(model: Classifier, source: Source, count: int, seed: int, rest: Calla
         """The first window of each clip, then the second of each, as far as they are needed."""
         for clip, truth in candidates:
             clips.append(_middle(clip))
+            hashes.append(clip.hash)
             truths.append(truth)
             tracks.append(Track(clips[-1], model))
             yield len(clips) - 1, 0
@@ -106,6 +110,7 @@ def gather(model: Classifier, source: Source, count: int, seed: int, rest: Calla
         tuple(places),
         tuple(wrong),
         described,
+        tuple(hashes),
         dataset,
         tuple(skipped),
     )

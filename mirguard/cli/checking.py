@@ -36,6 +36,7 @@ def _check(options: argparse.Namespace) -> int:
             snr=options.snr,
             count=options.count,
             surrogates=surrogates,
+            detectors=options.detector or None,
             seed=options.seed,
             each=None if options.json else show,
             progress=line,
@@ -108,6 +109,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="M",
         help="models to try transfer from (default: a bundled one that fits)",
+    )
+    parser.add_argument(
+        "--detector",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="fitted detectors to hold to the attacks (default: kde and mmd, where they are fitted)",
     )
     parser.add_argument("--seed", type=int, default=0)
 
