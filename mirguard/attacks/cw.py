@@ -14,13 +14,16 @@ from mirguard.attacks.losses import margin
 from mirguard.attacks.oracle import Objective, Oracle
 
 INSET = (1e-6, 0.1)  # least and most that samples at the edge of the box start within it, as a part of its half width
+PATIENCE = 20  # looks without any success after which c grows
+LARGER, FURTHER = 5.0, 2.0  # how much c and the estimated distance grow then
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's
 
 
 def cw_l2(oracle: Oracle, *, searches: int, steps: int, step_size: float) -> None:
     """min Σδ² + c·f(x + δ), δ = (u + l)/2 + (u − l)/2·tanh(w) in its box [l, u] (§VI-A), c by binary search (§V-B).
 
-    A search that fools makes c smaller, one that does not makes it larger; each begins where the last one ended."""
+    A search that fools makes c smaller, one that does not makes it larger; each begins where the last one ended. As long as
+    nothing has fooled at all, a search is not let run to its end: c and the steps grow on the way."""
     problem, ledger, f = oracle.problem, oracle.ledger, hinge(oracle)
     oracle.minimise()
     oracle.plan(1 + searches * steps)
@@ -37,6 +40,10 @@ def cw_l2(oracle: Oracle, *, searches: int, steps: int, step_size: float) -> Non
             delta, slant = _in_box(problem, w)
             g = oracle.gradient(delta, f)
             fooled |= ledger.hit
+            if (step + 1) % PATIENCE == 0:
+                never = ledger.best_size.isinf()
+                further = torch.where(never, FURTHER, 1.0)
+                c, distance, size = torch.where(never, LARGER * c, c), distance * further, size * further
             rate = size * (0.01 + 0.5 * (1.0 + math.cos(math.pi * step / steps)))
             w = w - rate[:, None] * pace * adam((2.0 * delta + c[:, None] * g) * slant)
         high, low = torch.where(fooled, c, high), torch.where(fooled, low, c)
