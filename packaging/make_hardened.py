@@ -82,7 +82,7 @@ PLANS = {
             "Toy instruments, with an outlier class",
             "toy-instruments with a class more for what is adversarial (Grosse et al. 2017), which its layer outlier gives; "
             + WARNING,
-            {"epochs": 5, "spread": 12.0, "steps": 3},
+            {"epochs": 3, "spread": 12.0, "steps": 2, "learning_rate": 2e-3},
         ),
         Plan(
             "toy-subnetwork",
@@ -90,7 +90,7 @@ PLANS = {
             "Toy instruments, with a detector subnetwork",
             "toy-instruments itself with a network attached that judges what it hears (Metzen et al. 2017), trained against "
             "attacks on both; " + WARNING,
-            {"layer": "representation", "epochs": 5, "spread": 12.0, "steps": 2},
+            {"layer": "representation", "epochs": 3, "spread": 12.0, "steps": 1, "learning_rate": 4e-3},
         ),
         Plan(
             "toy-projected",

@@ -109,7 +109,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DATA",
         help="sounds with the model's labels to learn from: a folder, table or known collection as for 'mirguard models train'; "
-        "'toy' (or 'toy:N' clips) makes those of the toy models",
+        "'toy' (or 'toy:N' clips) makes those of the toy models. Divide it as for the model, with the same seed, or clips are "
+        "tested on that the model has heard",
     )
     parser.add_argument("--name", metavar="NEW", help="what the hardened model is to be called")
     parser.add_argument("--title", default="", help="a longer name for people")

@@ -66,8 +66,9 @@ def defend(
         print(made.report.sentence)
 
     `model` is a network of ours, from the catalogue or loaded; `dataset` a split LabelledSet with the model's labels (what it was
-    trained on, or more of the kind). `defence` and its `parameters` are those that `mirguard defend list` shows. The model
-    itself stays as it is; the new one has the same labels, so that it can be attacked and compared.
+    trained on, or more of the kind; divide it as for the model, with the same seed, or test clips were heard when that was
+    trained). `defence` and its `parameters` are those that `mirguard defend list` shows. The model itself stays as it is; the new
+    one has the same labels, so that it can be attacked and compared.
 
     After each epoch the state is kept in `unfinished/NAME` of the user's data folder until the model is done: with `resume`,
     the same request goes on from there and gives the very same weights as if it had never stopped. `progress`, `cancel`, `rest`
