@@ -67,6 +67,8 @@ class TextTable(QTableWidget):
             else:
                 self.setColumnWidth(column, min(wanted, WIDEST))
         self.resizeRowsToContents()
+        for row in range(self.rowCount()):
+            self.setRowHeight(row, self.rowHeight(row) + PAD)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(60, 60)
