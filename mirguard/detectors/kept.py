@@ -26,9 +26,12 @@ SUFFIX = ".safetensors"
 def keep(detector: Fitted, path: Path | None = None) -> Path:
     """Write whole or not at all, by default among the user's for its model."""
     path = path or _folder(detector.about.model, detector.about.model_hash) / f"{detector.name}{SUFFIX}"
+    arrays = {
+        key: np.ascontiguousarray(array) for key, array in detector.arrays().items()
+    }  # it writes memory as it lies
     about = json.dumps({"detector": detector.name, "clean_scores": detector.clean_scores, **asdict(detector.about)})
     try:
-        write_whole(path, encode(dict(detector.arrays()), metadata={"about": about}))
+        write_whole(path, encode(arrays, metadata={"about": about}))
     except OSError as error:
         raise FileError(f"The detector cannot be kept in {path.parent}: {error.strerror}.") from error
     return path
