@@ -313,3 +313,20 @@ def test_the_report_names_knowledge_stand_ins_restriction_and_channel(document):
         ("Only in", "100–200 Hz"),
         ("Trained through", "gain:low=-1.0,high=1.0, 4 draws"),
     ]
+
+
+def test_a_target_chosen_gives_the_keys_back(panel, document, qtbot):
+    panel.show()
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    chosen = []
+    panel.target_chosen.connect(chosen.append)
+    word = panel.target.itemText(1)
+    panel.target.setFocus()
+    panel.target.lineEdit().setText(word)
+    assert panel.target.hasFocus()
+    qtbot.keyClick(panel.target.lineEdit(), Qt.Key.Key_Return)
+    assert chosen == [word] and not panel.target.hasFocus()
+    panel.target.setFocus()
+    panel.target.hidePopup()
+    assert not panel.target.hasFocus()

@@ -118,6 +118,20 @@ def test_stepping_back_shows_and_plays_that_step_and_one_click_goes_back(attacke
     window.listening.toggle()
 
 
+def test_a_trace_that_nobody_looked_at_is_drawn_whole(attacked):
+    bench, panel = attacked, attacked.window.trace
+    bench.until(lambda: panel.figures._steps.count == 13)
+    bench.window.docks["response"].raise_()
+    bench.until(lambda: not panel._in_sight)
+    bench.document.change_design(target="drums", values={"steps": 20, "stop_early": False})
+    entry = bench.run()
+    bench.window.docks["trace"].raise_()
+    bench.until(lambda: panel._in_sight)
+    panel.figures.redraw()
+    _, losses = panel.figures._curves["left"].getData()
+    np.testing.assert_allclose(losses, [loss for loss, _, _ in entry.trace if np.isfinite(loss)])
+
+
 def test_what_stand_ins_heard_is_not_said_of_the_model(attacked):
     bench, panel = attacked, attacked.window.trace
     bench.document.change_design(surrogates=("toy-magnitude-mlp",), values={"steps": 5, "stop_early": False})

@@ -822,11 +822,11 @@ def test_a_trace_grows_and_is_drawn_seldom(trace, qtbot, monkeypatch):
 def test_a_trace_without_losses_shows_no_numbers_of_the_one_before(trace):
     axis, nan = trace.getPlotItem().getAxis("left"), float("nan")
     assert axis.tickStrings([-0.5, 0.0], 1.0, 0.5) == ["−0.5", "0"]
-    trace.follow("one", [(40.0, -1.0, 60.0), (30.0, 0.5, 60.0)])
+    trace.follow([(40.0, -1.0, 60.0), (30.0, 0.5, 60.0)])
     trace.redraw()
     assert axis.style["showValues"]
     assert len(trace._marks) == 1
-    trace.follow("another", [(nan, -1.0, 60.0), (nan, -0.5, 60.0), (nan, -0.2, 60.0)], "Query")
+    trace.follow([(nan, -1.0, 60.0), (nan, -0.5, 60.0), (nan, -0.2, 60.0)], "Query")
     trace.redraw()
     assert not axis.style["showValues"]
     assert trace._marks == []

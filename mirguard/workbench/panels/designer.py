@@ -184,6 +184,7 @@ class DesignerPanel(QWidget):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         named(menu.lineEdit(), "Target label", "Type to search")
         menu.lineEdit().editingFinished.connect(self._finish_target)
+        menu.lineEdit().returnPressed.connect(menu.clearFocus)  # as from a number: keys are the window's again
 
     def _finish_target(self) -> None:
         """Words that are no label go back to what was chosen."""
@@ -289,10 +290,10 @@ class DesignerPanel(QWidget):
         entry = document.current
         run = document.run
         if run is not None and (entry is None or run.key == entry.key):
-            self.trace.follow(run, run.trace, run.design.step_word, fooled_by(run.design))
+            self.trace.follow(run.trace, run.design.step_word, fooled_by(run.design))
         else:
             design = entry.made_with[0] if entry is not None and entry.made_with else document.design
-            self.trace.follow(entry, [] if entry is None else entry.trace, design.step_word, fooled_by(design))
+            self.trace.follow(None if entry is None else entry.trace, design.step_word, fooled_by(design))
 
 
 def fill_attacks(menu: QComboBox, attacks: tuple[Attack, ...]) -> None:

@@ -118,6 +118,11 @@ def combo(name: str, help: str = "", letters: int = 8) -> QComboBox:
 
 
 class _QuietCombo(QComboBox):
+    def hidePopup(self) -> None:
+        super().hidePopup()
+        if self.isEditable():
+            self.clearFocus()  # what was chosen needs no more typing: keys are the window's again
+
     def wheelEvent(self, event) -> None:
         if self.hasFocus():
             super().wheelEvent(event)

@@ -103,7 +103,9 @@ class TracePanel(QWidget):
         if design is not None and design.step_word != self._unit:
             self._unit = design.step_word
             self.labels.getPlotItem().setLabel("bottom", self._unit)
-        self.figures.follow(source, points, self._unit, "fooled" if design is None else fooled_by(design))
+        self.figures.follow(
+            None if source is None else points, self._unit, "fooled" if design is None else fooled_by(design)
+        )
         self._drawn = len(points)
         self._draw_labels(document, source)
         self._trail = entry.trail if entry is not None and run is None else None

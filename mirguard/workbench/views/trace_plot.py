@@ -59,7 +59,7 @@ class TracePlot(TwoAxes):
         self._steps = _Growing()
         self._values: dict[str, _Growing] = {}
         self._marks: list[pg.InfiniteLine] = []
-        self._source: object | None = None
+        self._points: Sequence[tuple[float, float, float]] | None = None  # what is drawn
         self._step_word, self._fooled = "Iteration", False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -102,21 +102,20 @@ class TracePlot(TwoAxes):
 
     def follow(
         self,
-        source: object,
-        points: Sequence[tuple[float, float, float]],
+        points: Sequence[tuple[float, float, float]] | None,
         step_word: str = "Iteration",
         fooled: str = "fooled",
     ) -> None:
-        """Draw what has come of these points (loss, margin, SNR) since the last call; another source begins anew. The first
+        """Draw what has come to this list of points (loss, margin, SNR) since the last call; another list begins anew. The first
         step with a margin above 0 gets a line with the word `fooled`."""
-        if source is not self._source or len(points) < self._steps.count:
-            self._source, self._fooled = source, False
+        if points is not self._points or len(points or ()) < self._steps.count:
+            self._points, self._fooled = points, False
             self.reset()
         if step_word != self._step_word:
             self._step_word = step_word
             self.getPlotItem().setLabel("bottom", step_word)
             self._show()
-        for number in range(self._steps.count, len(points)):
+        for number in range(self._steps.count, len(points or ())):
             loss, margin, _snr = points[number]
             self.append(number + 1, loss=loss, margin=margin)
             if margin > 0 and not self._fooled:
