@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,26 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_folder(made: Path, target: Path) -> None:
+    """Rename a finished folder on the same disk to `target`; what was there goes only once it has come.
+
+    OSError where that cannot be, with what was there in its place; FileExistsError where another one came there in between."""
+    before = beside(target)
+    if target.exists():
+        target.rename(before)
+    try:
+        made.rename(target)
+    except OSError as error:
+        came = target.exists()
+        if before.exists() and not came:
+            before.rename(target)
+        shutil.rmtree(before, ignore_errors=True)
+        if came:
+            raise FileExistsError(error.errno, error.strerror, str(target)) from None
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

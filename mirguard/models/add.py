@@ -7,7 +7,6 @@ read, looked into, tried out and checked, and only then kept.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from mirguard import __version__
 from mirguard.errors import FileError, UsageError
+from mirguard.files import put_folder
 from mirguard.models import catalogue
 from mirguard.models.file_hash import file_hash
 from mirguard.models.imports.archives import LARGEST, Archive
@@ -59,7 +59,10 @@ def add_model(
         file.write()
         report("Keeping the model", 0.95)
         target = models_folder() / file.name
-        _put(folder, target)
+        try:
+            put_folder(folder, target)
+        except FileExistsError:  # another adding or training was quicker by a moment
+            raise UsageError(f"You have a model called {file.name} already; give this one another name.") from None
     catalogue.forget(file.name)
     report("Added", 1.0)
     return read_model_file(target)
@@ -187,18 +190,3 @@ def _card(file: ModelFile, check: GradientCheck) -> dict:
 
 def _is_list(file: ModelFile) -> bool:
     return isinstance(file.card.get("lineage"), list)
-
-
-def _put(folder: Path, target: Path) -> None:
-    """Put a finished folder in its place; what was there before goes only once it has come."""
-    before = folder.parent / "before"
-    if target.exists():
-        os.rename(target, before)
-    try:
-        os.rename(folder, target)
-    except OSError:
-        if target.exists():  # another adding or training was quicker by a moment
-            raise UsageError(f"You have a model called {target.name} already; give this one another name.") from None
-        if before.exists():
-            os.rename(before, target)
-        raise

@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as decode
-from safetensors.torch import save as encode
 from torch import nn
 
 from mirguard.errors import FileError, MirguardError, UsageError
+from mirguard.models.arrays import kept, read_arrays, write_arrays
 from mirguard.models.contract import Classifier, TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL
 from mirguard.models.file_hash import file_hash
@@ -237,38 +235,9 @@ def save_backbone(
         },
         card=dict(card or {}),
     )
-    write_arrays(file.weights_path, {key: _kept(value) for key, value in arrays.items()})
+    write_arrays(file.weights_path, {key: kept(value) for key, value in arrays.items()})
     file.write()
     return file
-
-
-def _kept(value: torch.Tensor) -> torch.Tensor:
-    """As float32 without denormal numbers, which make a pass on a CPU many times slower."""
-    value = value.detach().cpu().float()
-    return torch.where(value.abs() < 1e-30, torch.zeros_like(value), value).contiguous()
-
-
-def write_arrays(path: Path, arrays: Mapping[str, torch.Tensor]) -> None:
-    """Safetensors in a folder that is not anybody's model yet."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(dict(arrays)))
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def read_arrays(file: ModelFile) -> dict[str, torch.Tensor]:
-    """All arrays of a model's weights, finite; FileError otherwise."""
-    try:
-        arrays = decode(file.weights_path.read_bytes())
-    except OSError as error:
-        raise FileError(f"{file.name}: {file.weights} cannot be read: {error.strerror}.") from error
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise FileError(f"{file.name}: {file.weights} cannot be read as safetensors: {error}.") from error
-    for key, value in arrays.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise FileError(f"{file.name}: array {key} in {file.weights} holds NaN or infinite numbers.")
-    return arrays
 
 
 _loading = threading.local()

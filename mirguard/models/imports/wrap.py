@@ -15,6 +15,7 @@ OUTPUTS = ("logits", "probabilities")
 _PROBES, _BEHAVIOUR = 2, 3  # windows
 _TOLERANCE = 1e-3  # of the largest logit: batches of other sizes are summed in another order
 _DEAF = 1e-6
+NONE_REACHES = "No gradient reaches the waveform: only attacks that need none can be used."
 
 
 class LogitsOf(nn.Module):
@@ -130,7 +131,7 @@ def probe(model: Classifier, output: str) -> None:
             features = model.features(waveform, (layer,))[0]
             if layer not in features or features[layer].shape[0] != _PROBES:
                 raise UsageError(f"{model.name}: layer {layer!r} does not give one row per window.")
-        reason = _why_no_gradient(logits, waveform, generator)
+        reason = why_no_gradient(logits, waveform, generator)
     if reason and model.differentiable:
         model.differentiable = False
         model.note = f"{model.note} {reason}".strip()
@@ -186,17 +187,17 @@ def _are_probabilities(values: torch.Tensor) -> bool:
     return bool((values >= 0).all() and (values.sum(-1) - 1).abs().max() < 1e-3)
 
 
-def _why_no_gradient(logits: torch.Tensor, waveform: torch.Tensor, generator: torch.Generator) -> str:
+def why_no_gradient(logits: torch.Tensor, waveform: torch.Tensor, generator: torch.Generator) -> str:
     """A sentence, or nothing if a usable gradient reaches the waveform."""
     if not logits.requires_grad:
-        return "No gradient reaches the waveform: only attacks that need none can be used."
+        return NONE_REACHES
     weights = torch.randn(logits.shape, generator=generator).to(logits)
     try:
         (gradient,) = torch.autograd.grad((logits * weights).sum(), waveform, allow_unused=True)
     except Exception as error:  # not every operator has a derivative
         return f"Its gradient cannot be had ({reason_of(error)}): only attacks that need none can be used."
     if gradient is None or not gradient.any():
-        return "No gradient reaches the waveform: only attacks that need none can be used."
+        return NONE_REACHES
     if not torch.isfinite(gradient).all():
         return "Its gradient is NaN or infinite: only attacks that need none can be used."
     return ""

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from mirguard.errors import FileError, UsageError
-from mirguard.models.backbone import WEIGHTS, find_backbone, read_arrays, write_arrays
+from mirguard.models.arrays import read_arrays, write_arrays
+from mirguard.models.backbone import WEIGHTS, find_backbone
 from mirguard.models.contract import Classifier
 from mirguard.models.decision import SINGLE_LABEL
 from mirguard.models.file_hash import file_hash

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
 from mirguard.errors import FileError, UsageError
-from mirguard.files import write_whole
 from mirguard.models.architectures import find_architecture
+from mirguard.models.arrays import kept, write_arrays
 from mirguard.models.contract import TorchClassifier
 from mirguard.models.decision import SINGLE_LABEL
 from mirguard.models.file_hash import file_hash
@@ -69,16 +68,8 @@ def save_network(
         network={"name": find_architecture(architecture).name, **network.settings},
         card=dict(card or {}),
     )
-    weights = {}
-    for key, value in network.state_dict().items():
-        if value.is_floating_point():
-            value = value.detach().cpu().float()
-            tiny = value.abs() < torch.finfo(torch.float32).tiny * 1e6
-            weights[key] = torch.where(tiny, torch.zeros_like(value), value).contiguous()
-    try:
-        write_whole(file.weights_path, save(weights))
-    except OSError as error:
-        raise FileError(f"{file.weights_path} cannot be written: {error.strerror}.") from error
+    arrays = network.state_dict().items()
+    write_arrays(file.weights_path, {key: kept(value) for key, value in arrays if value.is_floating_point()})
     file.write()
     return file
 

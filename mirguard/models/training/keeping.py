@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -12,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mirguard.errors import FileError, UsageError
-from mirguard.files import name_trouble
+from mirguard.files import name_trouble, put_folder
 from mirguard.models import catalogue
 from mirguard.models.contract import Classifier
 from mirguard.models.load_file import load_model_file
@@ -51,30 +50,20 @@ def _unkept(target: Path, error: OSError) -> FileError:
 
 def keep(target: Path, replacing: bool, save: Callable[[Path], ModelFile]) -> tuple[ModelFile, Classifier]:
     """The model's folder, made beside its place under another name, and moved there once it is complete and can be loaded."""
-    mark = secrets.token_hex(4)
-    making, old = target.with_name(f".making-{mark}"), target.with_name(f".old-{mark}")
+    making = target.with_name(f".making-{secrets.token_hex(4)}")
     try:
         making.mkdir(parents=True)
         file = save(making)
         classifier = load_model_file(file)
         file = replace(file, card={**file.card, "gradient": about_gradient(classifier)})
         file.write()
-        if target.exists():
-            if not replacing:
-                raise UsageError(f"There is a model called {target.name} already; choose another name.")
-            target.rename(old)
-        try:
-            making.rename(target)
-        except OSError:
-            if target.exists():  # another training or adding was quicker by a moment
-                raise UsageError(f"There is a model called {target.name} already; choose another name.") from None
-            if old.exists():
-                old.rename(target)
-            raise
+        if target.exists() and not replacing:
+            raise FileExistsError
+        put_folder(making, target)
+    except FileExistsError:  # another training or adding was quicker, maybe by a moment
+        raise UsageError(f"There is a model called {target.name} already; choose another name.") from None
     except OSError as error:
         raise _unkept(target, error) from error
     finally:
-        for place in (making, old):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(place)
+        shutil.rmtree(making, ignore_errors=True)
     return replace(file, folder=target), classifier

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mirguard.models.contract import Classifier
+from mirguard.models.imports.wrap import NONE_REACHES, why_no_gradient
 from mirguard.models.training.job import TEST, TRAIN, VALIDATION, Made
 from mirguard.models.training.report import Report
 from mirguard.words import counted
@@ -93,16 +94,11 @@ def note_of(dataset: Any, made: Made, report: Report) -> str:
 
 def about_gradient(model: Classifier) -> dict[str, Any]:
     """What a card says of gradients: whether one reaches the waveform, not (as `gradient_check` does) whether it is the slope."""
-    reaches = False
+    reason = NONE_REACHES
     if model.differentiable:
+        generator = torch.Generator().manual_seed(0)
         with torch.inference_mode(False), torch.enable_grad():
-            window = 0.1 * torch.randn(1, model.window, generator=torch.Generator().manual_seed(0))
-            window = window.to(model.device).requires_grad_()
-            (slope,) = torch.autograd.grad(model.logits(window)[0].max(), window)
-        reaches = bool(torch.isfinite(slope).all() and slope.any())
-    sentence = (
-        "A gradient reaches the waveform; it was not compared with differences."
-        if reaches
-        else "No gradient reaches the waveform: only attacks that need none can be used."
-    )
-    return {"reaches": reaches, "verdict": "none", "sentence": sentence}
+            window = (0.1 * torch.randn(1, model.window, generator=generator)).to(model.device).requires_grad_()
+            reason = why_no_gradient(model.logits(window), window, generator)
+    sentence = reason or "A gradient reaches the waveform; it was not compared with differences."
+    return {"reaches": not reason, "verdict": "none", "sentence": sentence}
