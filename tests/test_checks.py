@@ -88,7 +88,8 @@ def test_every_number_is_in_the_catalogue_once():
 
 
 @pytest.mark.parametrize(
-    ("single", "many", "verdict"), [(10, 20, PASS), (20, 20, PASS), (20, 15, WARN), (20, 14, FAIL), (0, 0, PASS)]
+    ("single", "many", "verdict"),
+    [(10, 20, PASS), (20, 20, PASS), (20, 15, WARN), (20, 14, FAIL), (0, 0, NOT_APPLICABLE)],
 )
 def test_one_step_must_not_beat_many(single, many, verdict):
     assert budget.iterative_beats_single_step(told(first(many), fgsm=first(single))).verdict == verdict
@@ -105,6 +106,7 @@ def test_success_must_rise_with_the_budget():
     falling = {**rising, 10.0: first(6)}  # of 40: 20 at 20 dB, then 6
     found = budget.more_room_never_hurts(told(falling))
     assert found.verdict == FAIL and "35%" in found.sentence and "10 dB" in found.sentence
+    assert budget.more_room_never_hurts(told(dict.fromkeys(GRID, first(0)))).verdict == NOT_APPLICABLE
     within = {**rising, 10.0: first(17)}  # 7.5 points, less than half the interval's width
     assert budget.more_room_never_hurts(told(within)).verdict == PASS
     assert [row[0] for row in found.evidence.rows] == [f"{snr:g} dB" for snr in GRID]

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import torch
 
-from mirguard.checks.finding import FAIL, PASS, WARN, Judgement, not_applicable, table
+from mirguard.checks.finding import FAIL, NOT_APPLICABLE, PASS, WARN, Judgement, not_applicable, table
 from mirguard.checks.record import GRID, HIGH, STEPS, Record
 from mirguard.checks.statistics import Rate, paired, rate
 from mirguard.words import counted
@@ -37,6 +37,8 @@ def iterative_beats_single_step(record: Record) -> Judgement:
             (f"pgd, {STEPS} steps", str(many.rate), both.second_only, both.p),
         ],
     )
+    if not single.rate.hits and not many.rate.hits:
+        return Judgement(NOT_APPLICABLE, f"At {record.snr:g} dB neither one step nor many fool anything.", evidence)
     if both.first_better:
         return Judgement(FAIL, "One step fools more clips than many do: the gradient leads astray.", evidence)
     if both.first_only:
@@ -70,6 +72,8 @@ def more_room_never_hurts(record: Record) -> Judgement:
         )
         return Judgement(FAIL, sentence, evidence)
     first, last = rates[0].value, rates[-1].value
+    if not last:
+        return Judgement(NOT_APPLICABLE, "At no budget is anything fooled, so nothing can rise.", evidence)
     return Judgement(PASS, f"Success rises with the budget, from {first:.0%} to {last:.0%}.", evidence)
 
 

@@ -25,6 +25,8 @@ def file_fools_too(record: Record) -> Judgement:
     """SC-14: what is saved and read again, in each format and at another rate; and of an attack on magnitudes, what is heard after
     resynthesis."""
     tried = record.main()
+    if not tried.rate.hits:
+        return not_applicable(f"Nothing is fooled at {record.snr:g} dB, so there is no result to save.")
     made = tried.outcome.adversarial
     rows, after = [(tried.attack, "as made", str(tried.rate))], {}
     for subtype in SUBTYPES:
