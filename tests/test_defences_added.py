@@ -13,6 +13,7 @@ from hardening import HEARD, LABELS, WINDOW, arrays, cache, files, job_of, kept,
 from mirguard.clip import load_clip
 from mirguard.defences.catalogue import find_defence
 from mirguard.defences.defend import check_parent, defend
+from mirguard.defences.distillation import distillation
 from mirguard.defences.examples import three_kinds, told_apart
 from mirguard.defences.job import Job
 from mirguard.defences.outlier_class import outlier_class, widen
@@ -261,6 +262,9 @@ def test_a_projected_model_can_be_hardened_further_and_one_that_watches_itself_c
     x, _ = windows(2)
     with torch.no_grad():
         assert both.features(x, both.layers)[0]["outlier"].shape == (6, 1)
+    anew = job_of(projected, "outlier-class", start="nothing"), job_of(projected, "distillation", start="nothing")
+    for network in (outlier_class(anew[0]).network.network, distillation(anew[1]).network):
+        assert same(arrays(network.projection), arrays(projected.network.projection)), "learned from nothing behind it"
     with pytest.raises(UsageError, match=r"both watches itself already \(outlier\)"):
         check_parent(both, find_defence("distillation"))
 

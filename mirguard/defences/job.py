@@ -14,6 +14,7 @@ from torch import nn
 from mirguard.models.architectures import Architecture, find_architecture
 from mirguard.models.backbone import BackboneClassifier
 from mirguard.models.networks.hardened import build
+from mirguard.models.networks.projection import keep_projection
 from mirguard.models.networks.saved import OwnNetwork
 from mirguard.models.training.loop import Epoch, Excerpts, Objective, Recipe, train
 from mirguard.models.training.state import Keeper
@@ -54,7 +55,9 @@ class Job:
     def network(self) -> nn.Module:
         """What is to be trained: the parent's network, in a copy, or (`start` "nothing") another of the kind, untrained."""
         if self.values.get("start", PARENT) == NOTHING:
-            return build(self.architecture, len(self.parent.labels), self.parent.network.settings)
+            network = build(self.architecture, len(self.parent.labels), self.parent.network.settings)
+            keep_projection(network, self.parent.network)
+            return network
         return thawed(copy.deepcopy(self.parent.network))
 
     def recipe(self) -> Recipe:

@@ -15,6 +15,7 @@ from mirguard.defences.job import NOTHING, Hardened, Job
 from mirguard.defences.perturbing import class_loss, uphill
 from mirguard.models.networks import outlier
 from mirguard.models.networks.hardened import build
+from mirguard.models.networks.projection import keep_projection
 
 _FIRST = -2.0  # the new class's logit before anything is learned
 
@@ -27,7 +28,9 @@ def outlier_class(job: Job) -> Hardened:
     parent, front_end, values = job.parent, job.front_end, job.values
     settings = {**parent.network.settings, outlier.LAYER: True}
     network = build(job.architecture, len(parent.labels), settings)
-    if values["start"] != NOTHING:
+    if values["start"] == NOTHING:
+        keep_projection(network.network, parent.network)
+    else:
         widen(network.network, parent.network)
     smoothing = job.recipe().label_smoothing
 

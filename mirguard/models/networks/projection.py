@@ -78,3 +78,9 @@ class Projected(nn.Module):
 
     def forward(self, representation: torch.Tensor) -> torch.Tensor:
         return self.network(self.projection(representation))
+
+
+def keep_projection(network: nn.Module, other: nn.Module) -> None:
+    """Give a network the projection of another one that has the same settings; nothing happens where there is none."""
+    if isinstance(other, Projected):
+        network.projection.load_state_dict(other.projection.state_dict())
