@@ -1,6 +1,7 @@
 """What attacks made on some of the shipped models do to the others at one SNR, beside white noise: tables, and what they show.
 
-    python tests/benchmarks/transfer.py [--clips 96] [--seed 77] [--snr 20] [--attacks fgsm pgd] [--steps 20] [--json FILE]
+    python tests/benchmarks/transfer.py [--clips 96] [--seed 77] [--snr 20] [--attacks fgsm pgd] [--steps 20]
+        [--goals untargeted targeted] [--block 8] [--json FILE]
 
 Sources are the shipped networks one by one and, for each, all other networks in equal parts (leave one out, as in Liu et al. 2017);
 targets are these and the models without gradients (as in Papernot, McDaniel & Goodfellow 2016). The clips are fresh: nothing was
@@ -34,7 +35,6 @@ from mirguard.models.catalogue import load_model
 from mirguard.models.tracks import Track
 
 HALVES = ("toy-instruments", "toy-instruments-b")
-BLOCK = 8  # clips that are left out together
 
 Which = Callable[[Cell], bool]
 
@@ -46,6 +46,8 @@ def main() -> None:
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--attacks", nargs="+", default=["fgsm", "pgd"])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--block", type=int, default=8, help="clips that the jackknife leaves out together")
+    parser.add_argument("--goals", nargs="+", choices=GOALS, default=GOALS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
@@ -59,20 +61,20 @@ def main() -> None:
     kept = []
     for attack in options.attacks:
         steps = {"steps": options.steps} if STEPS in find_attack(attack).parameters else {}
-        for goal in GOALS:
+        for goal in options.goals:
             blocks = [
                 transfer_matrix(
                     sources,
                     targets,
-                    x[first : first + BLOCK],
-                    truth[first : first + BLOCK],
+                    x[first : first + options.block],
+                    truth[first : first + options.block],
                     attack,
                     snr=options.snr,
                     goal=goal,
                     seed=options.seed,
                     **steps,
                 )
-                for first in range(0, len(x), BLOCK)
+                for first in range(0, len(x), options.block)
             ]
             kept.append(together(blocks))
             show(kept[-1])
