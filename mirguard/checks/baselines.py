@@ -59,7 +59,7 @@ def _compared(white: Tried, others: Sequence[tuple[str, torch.Tensor]], who: str
         rows.append((words, str(rate(fooled)), both.first_only, both.p))
         alone |= fooled & ~white.fooled
         if int(fooled.sum()) > white.rate.hits:
-            better.append(words)
+            better.append(words.split(",")[0])
     evidence = table(("attack", "fooled", "fools alone", "McNemar p"), rows)
     if better:
         return Judgement(

@@ -170,23 +170,23 @@ def other_attacks(record: Record) -> Judgement:
     main = record.main()
     white = torch.randn(record.x.shape, generator=torch.Generator().manual_seed(record.seed))
     noisy = record.x + at_size(white, main.delta_rms, record.x)
-    rows, lowest = [], []
+    numbers, columns, lowest = np.arange(record.size), [], []
     for detector in per_clip:
         negatives = np.concatenate([window_scores(record, detector, x) for x in (record.x, noisy)])
-        numbers = np.arange(record.size)
-        cells = []
+        column = [_learned_from(detector)]
         for name, tried in attacks:
             record.tell(f"{detector.name} on {name}")
             fooled = tried.fooled.numpy()
             if fooled.sum() < FEWEST:
-                cells.append(f"– ({fooled.sum()} fooled)")
+                column.append(f"– ({fooled.sum()} fooled)")
                 continue
             scores = window_scores(record, detector, tried.outcome.adversarial)[fooled]
             found = area(scores, numbers[fooled], negatives, np.concatenate([numbers, numbers]))
-            cells.append(str(found))
+            column.append(str(found))
             lowest.append((found.value, f"{detector.name} on {name}"))
-        rows.append((detector.name, _learned_from(detector), *cells))
-    evidence = table(("detector", "learned from", *(name for name, _tried in attacks)), rows)
+        columns.append(column)
+    names = ("learned from", *(name for name, _tried in attacks))
+    evidence = table(("area", *(one.name for one in per_clip)), zip(names, *columns, strict=True))
     if not lowest:
         return Judgement(WARN, "No attack fools enough windows to hold a detector to.", evidence)
     least, where = min(lowest)
