@@ -268,3 +268,13 @@ def test_too_few_attacked_clips_give_a_sentence():
     one = [sample.part(np.array([0])) for sample in (noisy, adversarial)]
     with pytest.raises(UsageError, match="in 1 clip alone"):
         fit("kde-dropout", clean, *one)
+
+
+@pytest.mark.parametrize("name", ["dropout", "kde-dropout"])
+def test_taggers_and_silence_are_scored(name):
+    model = curved(seed=2, task="tagging")
+    clean = Sample.of(model, clips(40, seed=6), "test")
+    detector = fit(name, clean, *disturbed(clean.divided(PUT_ASIDE)[0]))
+    assert np.isfinite(detector.clean_scores).all()
+    (reading,) = detect(model, Clip(np.zeros((1, 1600), np.float32), 16_000), [detector], fpr=0.2)
+    assert np.isfinite(reading.score)
