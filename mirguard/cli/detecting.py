@@ -238,7 +238,7 @@ def report_lines(report: Any) -> list[str]:
     attacks = [heading.attack for heading in report.headings]
     width = max(13, *(len(name) for name in attacks)) + 1
     lines = [
-        f"{report.model}, {report.clips} clips it has not heard; negatives: these clips, clean and with noise of the same SNR"
+        f"{report.model}, {report.clips} clips it has not heard; positives: those that fool it, negatives: clean, and with noise of the same SNR"
     ]
     lines.append(f"{'':{INDENT}}" + "".join(f"{name:>{width}}" for name in attacks))
     fooled = [f"{one.fooled}/{one.clips}" for one in report.headings]
@@ -248,6 +248,9 @@ def report_lines(report: Any) -> list[str]:
     for detector in dict.fromkeys(figure.detector for figure in report.figures):
         cells = [_cell(report.figure(detector, attack)) for attack in attacks]
         lines.append(f"{detector:{INDENT}}" + "".join(f"{cell:>{width}}" for cell in cells))
+    for one in report.sets:
+        p = " / ".join("–" if value is None else f"{value:.3f}" for value in (one.clean, one.noisy, one.attacked))
+        lines.append(f"{one.detector:{INDENT}}{one.attack}: p of all clips as one set, clean / noisy / attacked {p}")
     lines.append("Area under the ROC curve: attacks that know nothing of the detector / that set out to evade it.")
     return lines
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mirguard.clip import Clip, load_clip
 from mirguard.detectors.catalogue import find_detector, list_detectors
@@ -85,37 +86,37 @@ def disturbed(
 ) -> tuple[Sample, Sample]:
     """At the most `most` windows of `clean` twice over: with white noise, and attacked, window by window at the same SNR.
 
-    Each window meets one of KINDS at one of SNRS, drawn by chance; only attacks that changed the decision are kept, and the noise
+    Each window meets each of KINDS, at one of SNRS drawn by chance; only attacks that changed the decision are kept, and the noise
     of the same windows (Feinman et al. 2017: noise is the negative that tells a detector of attacks from one of noise). Models
     without gradients are attacked by `square`. UsageError where no attack changed anything."""
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(clean.windows))[:most])
-    loud = clean.windows[chosen].any(1)
-    chosen = chosen[loud]
+    chosen = chosen[clean.windows[chosen].any(1)]
     x = clean.waveforms(chosen)
     kinds = KINDS if clean.model.differentiable else (("square", {"queries": 300}),)
-    which, snr = rng.integers(len(kinds), size=len(chosen)), rng.choice(SNRS, size=len(chosen))
-    attacked, noised, fooled = x.clone(), x.clone(), np.zeros(len(chosen), bool)
-    groups = [(number, level) for number in range(len(kinds)) for level in SNRS]
-    for done, (number, level) in enumerate(groups):
-        rows = np.flatnonzero((which == number) & (snr == level))
+    attacked, noised, kept = [], [], []
+    groups = [(name, values, level) for name, values in kinds for level in SNRS]
+    drawn = {name: rng.choice(SNRS, size=len(chosen)) for name, _values in kinds}
+    for done, (name, values, level) in enumerate(groups):
+        rows = np.flatnonzero(drawn[name] == level)
         if progress:
-            progress(f"Attacking clean sounds ({kinds[number][0]} at {level:g} dB)", done / len(groups))
+            progress(f"Attacking clean sounds ({name} at {level:g} dB)", done / len(groups))
         for some in np.array_split(rows, max(1, len(rows) // 64)):
             if not len(some):
                 continue
-            name, values = kinds[number]
             found = attack_batch(clean.model, x[some], name, snr=level, seed=seed, rest=clean.pause, **values)
-            attacked[some], fooled[some] = found.adversarial, found.success.numpy()
-            noised[some] = attack_batch(
-                clean.model, x[some], "noise", snr=level, seed=seed, rest=clean.pause
-            ).adversarial
-    if not fooled.any():
+            noise = attack_batch(clean.model, x[some], "noise", snr=level, seed=seed, rest=clean.pause)
+            fooled = found.success.numpy()
+            attacked.append(found.adversarial[fooled])
+            noised.append(noise.adversarial[fooled])
+            kept.append(some[fooled])
+    numbers = np.concatenate(kept)
+    if not len(numbers):
         raise UsageError(
             f"No attack changed what {clean.model.name} hears in the clean clips, so nothing can be learned from attacked ones."
         )
-    kept = np.flatnonzero(fooled)
-    return clean.changed(noised[kept], chosen[kept]), clean.changed(attacked[kept], chosen[kept])
+    order = np.argsort(numbers, kind="stable")
+    return tuple(clean.changed(torch.cat(sounds)[order], chosen[numbers[order]]) for sounds in (noised, attacked))
 
 
 def fit_detectors(

@@ -1,9 +1,10 @@
 """How well detectors tell attacked clips from others, on clips they were not fitted on: attacks that know nothing of detectors,
 and such as set out to evade.
 
-Negatives are the clean clips and the same clips with white noise at exactly the SNR that each attack reached, since a detector of
-noise is no detector of attacks. A static attack knows nothing of detectors; the adaptive one (Carlini & Wagner 2017) evades the
-one it is held to. Both are always told together.
+Positives are the attacked clips that the model hears differently. Negatives are the clean clips and the same clips with white noise
+at exactly the SNR that each attack reached, since a detector of noise is no detector of attacks. A static attack knows nothing of
+detectors; the adaptive one (Carlini & Wagner 2017) evades the one it is held to. Both are always told together. A detector of
+sets tells, of each attack, how likely so unlike a set of clips is by chance.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from mirguard.attacks.catalogue import find_attack
 from mirguard.clip import Clip, energy
 from mirguard.detectors.fitted import Fitted
+from mirguard.detectors.mmd import Mmd, test_set
 from mirguard.detectors.roc import Area, area
 from mirguard.detectors.sample import hear
 from mirguard.errors import Cancelled, UsageError
@@ -45,9 +47,9 @@ class Heading:
 
 @dataclass(frozen=True)
 class Figure:
-    """One detector against one attack. `caught` is the share of attacked clips that it flags at each of RATES (None where it has
-    too few clean clips for the rate), `false` the same of clean ones. Of the attack that evades it: the area, and how many of the
-    clips fool the model and are not flagged at the highest rate."""
+    """One detector against one attack. `caught` is the share of the clips that fool the model which it flags at each of RATES (None
+    where it has too few clean clips for the rate), `false` the same of clean ones. Of the attack that evades it: the area, how many
+    clips fool the model, and how many of these are not flagged at the highest rate."""
 
     detector: str
     attack: str
@@ -60,6 +62,17 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class SetFigure:
+    """A detector of sets against one attack: the p-value of all clips together, clean, with noise of the same SNR, and attacked."""
+
+    detector: str
+    attack: str
+    clean: float | None
+    noisy: float | None
+    attacked: float | None
+
+
+@dataclass(frozen=True)
 class DetectionReport:
     """All figures of one model, and the scores they come from (by attack, detector and kind of sound)."""
 
@@ -68,6 +81,7 @@ class DetectionReport:
     snr: float
     headings: tuple[Heading, ...]
     figures: tuple[Figure, ...]
+    sets: tuple[SetFigure, ...] = ()
     scores: Mapping[str, Mapping[str, Mapping[str, tuple[float, ...]]]] = field(repr=False, default_factory=dict)
 
     def figure(self, detector: str, attack: str) -> Figure:
@@ -105,9 +119,11 @@ def detection_report(
                 f"{len(known)} of the clips are in the reference of {detector.name}; use others, which it does not know."
             )
     settings = {**WHOLE_BUDGET, **(settings or {})}
-    work = _Work(model, list(detectors), snr, settings, seed, cancel, rest)
-    clean = work.scores(clips)
-    headings, figures, scores = [], [], {}
+    testing = [detector for detector in detectors if detector.set_level]
+    detectors = [detector for detector in detectors if not detector.set_level]
+    work = _Work(model, detectors, snr, settings, seed, cancel, rest)
+    clean, sets_clean = work.scores(clips), [work.together(clips, detector) for detector in testing]
+    headings, figures, sets, scores = [], [], [], {}
     runs = len(attacks) * (1 + sum(adaptive and one.evades for one in detectors))
     done = 0
 
@@ -120,17 +136,21 @@ def detection_report(
     for attack in attacks:
         tell(f"{attack} on {len(clips)} clips")
         outcomes = [work.attack(clip, attack) for clip in clips]
-        noisy = work.scores([_noisy(clip, outcome, seed) for clip, outcome in zip(clips, outcomes, strict=True)])
-        attacked = work.scores([outcome.clip for outcome in outcomes])
+        noise = [_noisy(clip, outcome, seed) for clip, outcome in zip(clips, outcomes, strict=True)]
+        results = [outcome.clip for outcome in outcomes]
+        noisy, attacked = work.scores(noise), work.scores(results)
+        for detector, on_clean in zip(testing, sets_clean, strict=True):
+            p = (on_clean, work.together(noise, detector), work.together(results, detector))
+            sets.append(SetFigure(detector.name, attack, *p))
         reached = [
             outcome.snr_db for outcome in outcomes if outcome.snr_db is not None and math.isfinite(outcome.snr_db)
         ]
-        fooled = sum(outcome.success for outcome in outcomes)
-        headings.append(Heading(attack, len(clips), fooled, float(np.median(reached)) if reached else None))
+        fooled = [outcome.success for outcome in outcomes]
+        headings.append(Heading(attack, len(clips), sum(fooled), float(np.median(reached)) if reached else None))
         scores[attack] = {}
         for number, detector in enumerate(detectors):
             kinds = {"clean": clean[number], "noisy": noisy[number], "attacked": attacked[number]}
-            one = _figure(detector, attack, kinds, seed)
+            one = _figure(detector, attack, kinds, fooled, seed)
             if adaptive and detector.evades and find_attack(attack).evades:
                 tell(f"{attack} evading {detector.name}")
                 again = [work.attack(clip, attack, detector) for clip in clips]
@@ -138,7 +158,7 @@ def detection_report(
                 one = _with_adaptive(one, detector, kinds, [outcome.success for outcome in again], seed)
             figures.append(one)
             scores[attack][detector.name] = {kind: tuple(values) for kind, values in kinds.items()}
-    return DetectionReport(model.name, len(clips), snr, tuple(headings), tuple(figures), scores)
+    return DetectionReport(model.name, len(clips), snr, tuple(headings), tuple(figures), tuple(sets), scores)
 
 
 @dataclass
@@ -180,6 +200,10 @@ class _Work:
                 values.append(detector.score(digest, decision.label))
         return found
 
+    def together(self, clips: Sequence[Clip], detector: Mmd) -> float | None:
+        """The p-value of all clips as one set."""
+        return test_set(detector, [hear(self.model, clip, (detector,), self.rest)[0][0] for clip in clips]).p_value
+
 
 def _noisy(clip: Clip, outcome: Outcome, seed: int) -> Clip:
     """The clip with white noise of the perturbation's energy, the same in every channel, clipped to full scale."""
@@ -189,8 +213,10 @@ def _noisy(clip: Clip, outcome: Outcome, seed: int) -> Clip:
     return Clip(np.clip(clip.samples + noise, -1.0, 1.0), clip.sample_rate)
 
 
-def _figure(detector: Fitted, attack: str, kinds: Mapping[str, list[float]], seed: int) -> Figure:
-    caught, false = [], []
+def _figure(
+    detector: Fitted, attack: str, kinds: Mapping[str, list[float]], success: Sequence[bool], seed: int
+) -> Figure:
+    fooled, caught, false = np.asarray(success, bool), [], []
     for rate in RATES:
         try:
             threshold = detector.threshold(rate)
@@ -198,31 +224,25 @@ def _figure(detector: Fitted, attack: str, kinds: Mapping[str, list[float]], see
             caught.append(None)
             false.append(None)
             continue
-        caught.append(float(np.mean(np.asarray(kinds["attacked"]) > threshold)))
+        flagged = np.asarray(kinds["attacked"])[fooled] > threshold
+        caught.append(float(flagged.mean()) if len(flagged) else None)
         false.append(float(np.mean(np.asarray(kinds["clean"]) > threshold)))
-    return Figure(detector.name, attack, _area(kinds, "attacked", seed), tuple(caught), tuple(false))
+    return Figure(detector.name, attack, _area(kinds, "attacked", fooled, seed), tuple(caught), tuple(false))
 
 
 def _with_adaptive(
     figure: Figure, detector: Fitted, kinds: Mapping[str, list[float]], success: Sequence[bool], seed: int
 ) -> Figure:
-    fooled = np.asarray(success)
+    fooled = np.asarray(success, bool)
     try:
-        passed = np.asarray(kinds["adaptive"]) <= detector.threshold(RATES[-1])
-        evaded = int((fooled & passed).sum())
+        evaded = int((fooled & (np.asarray(kinds["adaptive"]) <= detector.threshold(RATES[-1]))).sum())
     except UsageError:
         evaded = None
-    return Figure(
-        **{
-            **figure.__dict__,
-            "adaptive": _area(kinds, "adaptive", seed),
-            "fooled": int(fooled.sum()),
-            "evaded": evaded,
-        }
-    )
+    return replace(figure, adaptive=_area(kinds, "adaptive", fooled, seed), fooled=int(fooled.sum()), evaded=evaded)
 
 
-def _area(kinds: Mapping[str, list[float]], positive: str, seed: int) -> Area:
+def _area(kinds: Mapping[str, list[float]], positive: str, fooled: np.ndarray, seed: int) -> Area:
+    """Of the sounds that fool the model, against all clean and all noisy ones."""
     clips = np.arange(len(kinds["clean"]))
     negatives = [*kinds["clean"], *kinds["noisy"]]
-    return area(kinds[positive], clips, negatives, np.concatenate([clips, clips]), seed)
+    return area(np.asarray(kinds[positive])[fooled], clips[fooled], negatives, np.concatenate([clips, clips]), seed)
