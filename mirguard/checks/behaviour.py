@@ -117,7 +117,7 @@ def only_right_clips_count(record: Record) -> Judgement:
         return Judgement(FAIL, "Windows that are wrong from the start are counted as fooled.", evidence)
     if sounds.wrong:
         sentence = (
-            f"{counted(len(sounds.wrong), 'window')} that the model gets wrong anyway are left out and counted apart."
+            f"Left out and counted apart: {counted(len(sounds.wrong), 'window')} that the model gets wrong anyway."
         )
         return Judgement(PASS, sentence, evidence)
     return Judgement(PASS, "No window was wrong before it was attacked.", evidence)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Check:
     """`asks` is the question; `function` is "module:name" within this room. Where `counts` is True, too few clips prove nothing.
-    `share` is its part of the whole work, for telling how far it has come."""
+    `share` is its part of the whole work, in seconds on one busy core, for telling how far it has come."""
 
     id: str
     title: str
@@ -36,59 +36,62 @@ CHECKS = (
         "Many steps beat one",
         "Does an iterative attack fool every clip that a single step fools?",
         "budget:iterative_beats_single_step",
-        share=5,
+        share=8,
     ),
     Check(
         "SC-02",
         "More room, more success",
         "Does success rise with the budget, from 60 dB of SNR to 0 dB?",
         "budget:more_room_never_hurts",
-        share=18,
+        share=50,
     ),
     Check(
         "SC-03",
         "Nothing stands without a bound",
         "Does an attack with no bound and 1,000 steps fool everything?",
         "budget:unbounded_reaches_everything",
-        share=3,
+        share=2,
     ),
     Check(
         "SC-04",
         "A high budget leaves chance",
         "Does a perturbation as loud as the sound leave no more than chance?",
         "budget:high_budget_leaves_chance",
-        share=1,
     ),
     Check(
         "SC-05",
         "White box beats transfer and noise",
         "Does knowing the model help: more than another model, more than noise?",
         "baselines:white_box_beats_transfer",
-        share=10,
+        share=9,
     ),
     Check(
         "SC-06",
         "More than noise",
         "Does white noise at exactly the same SNR, 100 draws a clip, do much less?",
         "baselines:noise_is_weaker",
-        share=10,
+        share=16,
     ),
     Check(
         "SC-07",
         "Gradients beat answers",
         "Do attacks that see scores or labels alone do no better than the gradient?",
         "baselines:black_box_is_no_better",
-        share=65,
+        share=107,
     ),
     Check(
-        "SC-08", "Converged", "Do twice the steps and twice the starts change nothing?", "budget:converged", share=10
+        "SC-08",
+        "Converged",
+        "Do twice the steps and twice the starts change nothing?",
+        "budget:converged",
+        share=29,
     ),
     Check(
         "SC-09",
         "The loss falls",
         "Does the loss fall in most steps, and is the step size a good one?",
         "budget:loss_falls",
-        share=10,
+        share=27,
     ),
     Check(
         "SC-10",
@@ -96,14 +99,14 @@ CHECKS = (
         "Do finite differences through the whole front end agree with the gradient?",
         "gradients:slope_is_right",
         counts=False,
-        share=5,
+        share=2,
     ),
     Check(
         "SC-11",
         "The gradient is alive",
         "Is the gradient neither zero nor NaN, and do two losses fool alike?",
         "gradients:gradient_is_alive",
-        share=7,
+        share=8,
     ),
     Check(
         "SC-12",
@@ -111,7 +114,6 @@ CHECKS = (
         "Is everything in evaluation mode, and does the model say the same ten times?",
         "behaviour:answers_stay",
         counts=False,
-        share=2,
     ),
     Check(
         "SC-13",
@@ -125,7 +127,7 @@ CHECKS = (
         "Fooled by the file",
         "Does success survive 16 and 24 bits, other rates and resynthesis?",
         "roundtrip:file_fools_too",
-        share=10,
+        share=7,
     ),
     Check(
         "SC-15",
@@ -153,14 +155,13 @@ CHECKS = (
         "Does no recording come twice, and no artist in two parts of the split?",
         "data:nothing_leaks",
         counts=False,
-        share=3,
     ),
     Check(
         "SC-19",
         "Windows and files",
         "What is counted, windows or files, and by which vote?",
         "data:windows_and_files",
-        share=10,
+        share=21,
     ),
     Check(
         "SC-20",
@@ -168,7 +169,7 @@ CHECKS = (
         "What is left of a detector when the attack evades it, with noisy clips among the clean?",
         "detectors:static_and_adaptive",
         counts=False,
-        share=1,
+        share=46,
     ),
     Check(
         "SC-21",
@@ -176,7 +177,7 @@ CHECKS = (
         "Does a detector know attacks that it was not made for, and weaker ones?",
         "detectors:other_attacks",
         counts=False,
-        share=1,
+        share=3,
     ),
     Check(
         "SC-22",
@@ -184,7 +185,7 @@ CHECKS = (
         "Does a test of sets reject clean against clean as rarely as it says?",
         "detectors:sets_keep_their_level",
         counts=False,
-        share=1,
+        share=2,
     ),
     Check(
         "SC-23",
@@ -192,21 +193,19 @@ CHECKS = (
         "Do these checks flag known masking, pass a plain network, and count nothing on a constant one?",
         "controls:controls_behave",
         counts=False,
-        share=25,
+        share=45,
     ),
     Check(
         "SC-24",
         "Worst case of each clip",
         "What stands, clip by clip, against all attacks together?",
         "headline:worst_case_of_each_clip",
-        share=5,
     ),
     Check(
         "SC-25",
         "The label is kept",
         "Is a fooled clip still close enough for its label to hold?",
         "headline:labels_are_kept",
-        share=2,
     ),
 )
 

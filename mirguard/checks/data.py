@@ -52,7 +52,7 @@ def _repeated(record: Record) -> Judgement:
     evidence = table(("clip", "is also", "similarity"), rows)
     if found:
         pairs = some(f"{rows[0]} and {rows[1]}" for rows in evidence.rows)
-        return Judgement(WARN, f"{counted(len(found), 'recording')} come twice: {pairs}.", evidence)
+        return Judgement(WARN, f"Recordings that come twice, {counted(len(found), 'pair')}: {pairs}.", evidence)
     sentence = (
         f"No recording comes twice among {counted(len(clips), 'clip')}; whether the model has trained on one of "
         "them, only the split that it was trained with can say."

@@ -107,9 +107,7 @@ def labels_are_kept(record: Record) -> Judgement:
     evidence = table(("measure", "median", "least", "most"), rows)
     low = int((snr < LEAST_SNR).sum())
     if low:
-        sentence = (
-            f"The true class is no longer certain: {counted(low, 'fooled clip')} lie below an SNR of {LEAST_SNR:g} dB."
-        )
+        sentence = f"The true class is no longer certain below an SNR of {LEAST_SNR:g} dB, as in {counted(low, 'fooled clip')}."
         return Judgement(WARN, sentence, evidence)
     least = float(snr.min())
     sentence = (

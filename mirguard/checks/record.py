@@ -21,6 +21,7 @@ from mirguard.experiment import BatchOutcome, attack_batch
 from mirguard.experiment.plan import resolve_values
 from mirguard.models.contract import Classifier
 from mirguard.models.tracks import heard_as
+from mirguard.words import counted
 
 STEPS = 40  # of the iterative attack that is judged
 QUERIES = 150  # of each attack that knows answers alone
@@ -156,7 +157,7 @@ class Record:
         budget = "at any size" if snr is None else f"at {snr:g} dB"
 
         def progress(step: Step) -> None:
-            spent = f"{step.gradients} steps" if step.gradients else f"{step.forwards} queries"
+            spent = counted(step.gradients, "step") if step.gradients else counted(step.forwards, "query")
             self.tell(f"{name} {budget}, {spent}")
 
         outcome = attack_batch(
