@@ -18,6 +18,7 @@ from mirguard.errors import Cancelled, MirguardError, UsageError
 from mirguard.workbench.facts import MAIN, DetectorFacts, ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.model_names import free_name
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound, MakeUniversal, TrainClassifier
+from mirguard.workbench.watching import Watch
 
 if TYPE_CHECKING:
     from mirguard.attacks.universal_file import Universal
@@ -264,7 +265,7 @@ class Workshop:
             progress=narrator,
             cancel=job.cancel,
             rest=_rest_of(job),
-            watch=watching,
+            watch=narrator.watch.probes,
             evade=evade,
         )
         job.tell(narrator.keeper.trail())
@@ -337,15 +338,17 @@ class Narrator:
     def __init__(self, job: Job, detectors: list[Fitted], fpr: float, frames: int) -> None:
         from mirguard.experiment.insight.keeping import Keeper
 
-        self._job, self._detectors, self._fpr = job, detectors, fpr
+        self._job = job
         self.keeper = Keeper(frames)
         self._points: list[tuple[float, float, float]] = []
         self._heard = 0  # so many of the keeper's were told
         self._told = self._sounded = 0.0
+        self.watch = Watch(detectors, fpr)
 
     def __call__(self, progress: Progress) -> None:
         self._points.append((progress.loss, progress.margin, progress.snr_db))
         self.keeper(progress)
+        self.watch.looked(progress)
         now = time.monotonic()
         if now - self._told < SNAPSHOT_SECONDS and progress.forwards > 1:
             return
@@ -357,10 +360,6 @@ class Narrator:
                 self._sounded = now
             else:
                 delta = None
-        readings = tuple(
-            detector.read(seen, progress.decision, self._fpr)
-            for detector, seen in zip(self._detectors, progress.seen, strict=bool(progress.seen))
-        )
         points, self._points = tuple(self._points), []
         heard = tuple(self.keeper.heard[self._heard :])
         self._heard += len(heard)
@@ -377,7 +376,7 @@ class Narrator:
                 seconds=progress.seconds,
                 points=points,
                 delta=delta,
-                readings=readings,
+                readings=self.watch.readings,
                 heard=heard,
             )
         )
