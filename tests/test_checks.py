@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +26,7 @@ from mirguard.clip import Clip, save_clip
 from mirguard.errors import Cancelled, UsageError
 
 ROWS = 40
+TESTS = Path(__file__).resolve().parent
 
 
 def first(count: int, rows: int = ROWS) -> torch.Tensor:
@@ -82,6 +84,11 @@ def test_every_number_is_in_the_catalogue_once():
     for wrong in ("SC-26", "0", "all"):
         with pytest.raises(UsageError, match=r"There is no check .*SC-01 to SC-25"):
             find_checks([wrong])
+
+
+def test_the_readme_lists_what_they_ask():
+    text = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+    assert [one.id for one in CHECKS if f"| {one.id} | {one.asks} |" not in text] == []
 
 
 # -- The rules ---------------------------------------------------------------------------------------------------------
@@ -374,6 +381,8 @@ def test_wrong_windows_are_counted_apart():
     found = behaviour.only_right_clips_count(Record(model, sound, SNR))
     assert found.verdict == PASS and "1 window " in found.sentence
     assert found.evidence.rows[:2] == (("right, attacked and counted", 7), ("wrong before the attack, left out", 1))
+    unknown = behaviour.only_right_clips_count(Record(model, gather(model, own, 8, 0), SNR))
+    assert unknown.verdict == PASS and "accuracy itself is not known" in unknown.sentence
 
 
 def test_what_a_file_cannot_hold_does_not_survive_it(plain, monkeypatch):

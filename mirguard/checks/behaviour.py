@@ -115,6 +115,11 @@ def only_right_clips_count(record: Record) -> Judgement:
     evidence = table(("windows", "found"), rows)
     if not apart:
         return Judgement(FAIL, "Windows that are wrong from the start are counted as fooled.", evidence)
+    if not sounds.known:
+        sentence = (
+            "Nobody has said what is right, so what the model hears counts as right: accuracy itself is not known."
+        )
+        return Judgement(PASS, sentence, evidence)
     if sounds.wrong:
         sentence = (
             f"Left out and counted apart: {counted(len(sounds.wrong), 'window')} that the model gets wrong anyway."
