@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from mirguard.clip import Clip
 from mirguard.datasets.synthesis import dataset
+from mirguard.detectors.catalogue import find_detector
 from mirguard.detectors.conv_cascade import quantiles
 from mirguard.detectors.fitting import PUT_ASIDE, fit
 from mirguard.detectors.kept import fitted_for, keep, load
@@ -400,3 +401,14 @@ def test_an_attack_that_evades_passes_more_often(name, attacked_toys):
         unseen = scores(detector, clean.changed(found.adversarial, rows)) <= detector.threshold(0.05)
         passed[bool(evade)] = int((found.success.numpy() & unseen).sum())
     assert passed[True] >= 8 and passed[True] > passed[False]
+
+
+# -- Models that were made with a detector in them -----------------------------------------------------------------------------
+
+
+def test_a_model_made_with_the_detector_needs_no_attacked_sounds():
+    class Within:
+        layers = ("hidden", "outlier")
+
+    assert find_detector("outlier-class").needed(Within()) == ()
+    assert find_detector("subnetwork").needed(Within()) == ("noisy", "adversarial")

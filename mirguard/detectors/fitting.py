@@ -39,9 +39,9 @@ def fit(
         raise UsageError(f"{model.name} is a tagger: {detector.refuses_tags}")
     part, aside = divide(clean, name)
     for what, sample in (("noisy", noisy), ("adversarial", adversarial)):
-        if what in detector.needs and sample is None:
+        if what in detector.needed(model) and sample is None:
             raise UsageError(f"{name} is fitted on {what} clips, too, and there are none.")
-        if what in detector.needs and not set(sample.hashes) <= set(part.hashes):
+        if what in detector.needed(model) and not set(sample.hashes) <= set(part.hashes):
             raise UsageError(
                 f"The {what} clips must be made of those that {name} is fitted on, not of those put aside."
             )

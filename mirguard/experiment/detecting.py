@@ -145,7 +145,7 @@ def fit_detectors(
     found, troubles = {}, {}
     for number, detector in enumerate(chosen):
         try:
-            if detector.needs and adversarial is None and clean.size > 1:
+            if detector.needed(model) and adversarial is None and clean.size > 1:
                 noisy, adversarial = disturbed(clean.divided(PUT_ASIDE)[0], seed, progress=progress)
             if progress:
                 progress(f"Fitting {detector.title}", number / len(chosen))

@@ -32,6 +32,7 @@ DETECTORS: tuple[Detector, ...] = (
         "mirguard.detectors.outlier_class:OutlierClass",
         needs=(NOISY, ADVERSARIAL),
         refuses_tags="tags do not exclude each other, so there is no outlier class beside them.",
+        own_layer="outlier",
     ),
     Detector(
         "subnetwork",
@@ -59,6 +60,7 @@ DETECTORS: tuple[Detector, ...] = (
             ),
         ),
         needs=(NOISY, ADVERSARIAL),
+        own_layer="subnetwork",
         of_tags="Classes play no part.",
     ),
 )
