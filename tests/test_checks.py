@@ -523,10 +523,12 @@ def test_they_stop_when_asked():
         mg.check(model, clips(4, model), ids=("SC-01",), progress=at_the_attack, cancel=cancel)
 
 
-def test_they_rest_between_micro_batches():
-    rests = []
-    mg.check(linear(), clips(9, linear()), ids=("SC-01",), rest=lambda: rests.append(1))
-    assert len(rests) > 20
+def test_they_rest_between_micro_batches_with_gradients_on():
+    """Whoever is served in a rest may need gradients."""
+    rests, ids = [], ("SC-01", "SC-06", "SC-10", "SC-11", "SC-12", "SC-14", "SC-19", "SC-25")
+    long = [Clip(sounds(1, 2 * linear().window, seed).numpy(), 16_000) for seed in range(9)]
+    mg.check(linear(), long, ids=ids, rest=lambda: rests.append(torch.is_grad_enabled()))
+    assert len(rests) > 200 and all(rests)
 
 
 @pytest.mark.parametrize("kind", ["tagger", "black box"])
