@@ -82,7 +82,7 @@ PLANS = {
             "Toy instruments, with an outlier class",
             "toy-instruments with a class more for what is adversarial (Grosse et al. 2017), which its layer outlier gives; "
             + WARNING,
-            {"epochs": 3, "spread": 12.0, "steps": 2, "learning_rate": 2e-3},
+            {"epochs": 6, "spread": 12.0, "steps": 2, "learning_rate": 2e-3},
         ),
         Plan(
             "toy-subnetwork",

@@ -11,6 +11,7 @@ import torch
 from hardening import HEARD, LABELS, WINDOW, arrays, cache, files, job_of, kept, parent, same, tones
 
 from mirguard.clip import load_clip
+from mirguard.defences import watching
 from mirguard.defences.catalogue import find_defence
 from mirguard.defences.defend import check_parent, defend
 from mirguard.defences.distillation import distillation
@@ -85,6 +86,13 @@ def test_the_outlier_class_tells_adversarial_sounds_from_clean_and_noisy_ones(pa
         right = (model.logits(x).argmax(1) == y).float().mean()
     assert told_apart(found["outlier"][:, 0], adversarial) > 0.75
     assert right > 0.8, "and it still tells the labels apart"
+
+
+def test_the_area_under_the_curve_counts_pairs_and_half_of_ties(parent, monkeypatch):
+    said = {"clean": torch.tensor([0.0, 1.0]), "attacked": torch.tensor([1.0, 2.0])}
+    monkeypatch.setattr(watching, "log_odds", lambda _model, x: said[x])
+    assert watching.auc(parent, "clean", "attacked") == pytest.approx((3 + 0.5) / 4)
+    assert watching.watching_layer(parent) == ""
 
 
 def test_tags_have_no_outlier_class(parent, files, tmp_path, cache, own_data):

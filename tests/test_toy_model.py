@@ -12,9 +12,11 @@ from safetensors.numpy import load_file
 from mirguard.clip import Clip, load_clip
 from mirguard.datasets.synthesis import LABELS, RATE, SPLITS, dataset, individual
 from mirguard.defences.robustness import WORST, robustness
+from mirguard.defences.watching import auc
 from mirguard.detectors.kept import fitted_for
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment import plan, run
+from mirguard.experiment.batch import attack_batch
 from mirguard.experiment.detecting import detect
 from mirguard.models.bundled import HARDENED, NAME, NAMES
 from mirguard.models.catalogue import find_model
@@ -178,6 +180,15 @@ def test_adversarial_training_is_worth_twenty_points(windows):
     )
     assert hardened.right[30.0][WORST] >= plain.right[30.0][WORST] + 0.2 * len(x)
     assert hardened.smallest_db < plain.smallest_db - 3.0
+
+
+@pytest.mark.parametrize("name", ["toy-outlier", "toy-subnetwork"])
+def test_a_model_that_watches_itself_tells_attacked_sounds_from_clean_and_noisy_ones(name, windows):
+    model, x, y = load_model_file(FILES[name]), windows[:24], torch.arange(24) % len(LABELS)
+    more = {"labels": y, "snr": 30.0}
+    attacked = attack_batch(model, x, "pgd", steps=10, loss="margin", stop_early=False, **more).adversarial
+    noisy = attack_batch(model, x, "noise", **more).adversarial
+    assert auc(model, x, attacked) > 0.7 > 0.6 > auc(model, x, noisy)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -5,5 +5,6 @@ from __future__ import annotations
 NAME = "toy-instruments"  # the one to start with where there is no other
 NETWORKS = (NAME, "toy-instruments-b", "toy-magnitude-mlp", "toy-magnitude-cnn", "toy-raw-cnn", "toy-crnn")
 LEARNERS = ("toy-logistic", "toy-svm", "toy-tree", "toy-nearest")  # without gradients
-HARDENED = ("toy-adversarial", "toy-distilled", "toy-projected")  # NAME, hardened by a defence each
+# NAME, hardened by a defence each
+HARDENED = ("toy-adversarial", "toy-distilled", "toy-outlier", "toy-subnetwork", "toy-projected")
 NAMES = NETWORKS + HARDENED + LEARNERS
