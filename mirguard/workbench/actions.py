@@ -88,6 +88,13 @@ DEEDS = {
             "One perturbation that fools the model on any clip, made from many",
         ),
         Deed("reference", "Build a &reference from a folder …", (), "detector", "Fit the detector on clean music"),
+        Deed(
+            "measure-detectors",
+            "How &good are the detectors …",
+            (),
+            "",
+            "ROC curves of the fitted detectors against an attack, and against one that evades them",
+        ),
         Deed("play", "&Play or pause", ("Space",), "play", "Play, or pause where it is"),
         Deed("stop", "&Stop", ("Shift+Space",), "stop", "Stop and go back to the beginning"),
         Deed("loop", "&Loop", ("L",), "loop", "Repeat what is visible, or the region chosen", True),
@@ -168,6 +175,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "transfer",
             "checks",
             "reference",
+            "measure-detectors",
         ),
     ),
     (

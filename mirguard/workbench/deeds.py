@@ -16,6 +16,7 @@ from mirguard.attacks.restriction import FREE
 from mirguard.sound_files import SOUNDS
 from mirguard.workbench.bench import WARNING
 from mirguard.workbench.dataset_deeds import DatasetDeeds
+from mirguard.workbench.detector_deeds import DetectorDeeds
 from mirguard.workbench.dialogs import sheets
 from mirguard.workbench.dialogs.export import ExportDialog
 from mirguard.workbench.dialogs.listening_test import ListeningTest, told
@@ -36,6 +37,7 @@ class Deeds:
     def __init__(self, window: Window) -> None:
         self._window = window
         self.datasets = DatasetDeeds(window)
+        self.detectors = DetectorDeeds(window)
         self._wizard: NewClassifierDialog | None = None
 
     def table(self) -> dict[str, Callable]:
@@ -85,6 +87,7 @@ class Deeds:
             "keys": lambda: self.show(sheets.key_sheet(window)),
             "about": self.about,
             **self.datasets.table(),
+            **self.detectors.table(),
         }
 
     def open(self) -> None:
@@ -116,6 +119,7 @@ class Deeds:
             window.probing,
             window.carrying,
             window.checking,
+            window.measuring,
             window.adding,
         )
         for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):

@@ -26,6 +26,7 @@ from mirguard.workbench.control.generalising import Generalising
 from mirguard.workbench.control.learning import Learning
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
+from mirguard.workbench.control.measuring import Measuring
 from mirguard.workbench.control.modelling import Modelling
 from mirguard.workbench.control.picturing import Picturing
 from mirguard.workbench.control.probing import Probing
@@ -79,6 +80,7 @@ class Window(QMainWindow):
         self.comparing = Comparing(self.bench, self)
         self.carrying = Carrying(self.bench, self)
         self.checking = Checking(self.bench, self)
+        self.measuring = Measuring(self.bench, self)
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)

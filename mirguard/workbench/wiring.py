@@ -9,6 +9,7 @@ from mirguard.errors import MirguardError, UsageError
 from mirguard.workbench import chains
 from mirguard.workbench.bench import ERROR, WARNING
 from mirguard.workbench.dataset_deeds import wire_browser
+from mirguard.workbench.detector_deeds import wire_detectors
 from mirguard.workbench.dialogs.sheets import DetailsDialog
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL, PERTURBATION
 from mirguard.workbench.theme import notifier
@@ -26,6 +27,7 @@ def wire(window: Window) -> None:
     _pictures(window)
     _channel(window)
     wire_browser(window, window.deeds.datasets)
+    wire_detectors(window, window.deeds.detectors)
     for topic, callbacks in _shown(window).items():
         window.document.watch(topic, *callbacks)
     for show in (window.clips.show_clips, window.labels.show_labels, window.detectors.show_readings):
@@ -225,7 +227,7 @@ def _shown(window: Window) -> dict[str, tuple]:
         ),
         "baseline": with_document(labels),
         "readings": with_document(readings),
-        "reference": with_document(readings, design),
+        "reference": (*with_document(readings, design), frame),
         "fpr": with_document(window.detectors.show_fpr, readings),
     }
 
@@ -302,6 +304,7 @@ def _enable(window: Window) -> None:
         "model-card": bool(document.models),
         "universal": document.model is not None,
         "reference": document.model is not None,
+        "measure-detectors": document.reference is not None and bool(document.reference.detectors),
         "listening-test": there and entry.outcome is not None,
         "swap": "adversarial" in names,
         "hear-adversarial": "adversarial" in names,

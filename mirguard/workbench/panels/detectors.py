@@ -41,6 +41,7 @@ class DetectorsPanel(QWidget):
 
     fpr_chosen = Signal(float)
     reference_wanted = Signal()
+    figures_wanted = Signal(str)  # with the detector that is looked at first
     cancel_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,9 +60,15 @@ class DetectorsPanel(QWidget):
         self.note = label("", "muted", wrap=True)
         self.build_button = push_button("Fit detectors …", "folder", "Fit the detectors on a folder of clean music")
         self.build_button.clicked.connect(self.reference_wanted)
+        self.figures_button = push_button(
+            "ROC …", "detector", "How good the detectors are: ROC curves against attacks, also such as evade them"
+        )
+        self.figures_button.clicked.connect(lambda: self.figures_wanted.emit(self._chosen))
         self.stop_row = self._progress_row()
         foot = QHBoxLayout()
+        foot.setSpacing(8)
         foot.addWidget(self.build_button)
+        foot.addWidget(self.figures_button)
         foot.addStretch(1)
         inner = Content()
         layout = QVBoxLayout(inner)
@@ -86,7 +93,9 @@ class DetectorsPanel(QWidget):
     def _table(self) -> QTreeWidget:
         table = QTreeWidget()
         named(
-            table, "Detectors", "Where original and adversarial stand among clean clips; choose one to see its scores"
+            table,
+            "Detectors",
+            "Where original and adversarial stand among clean clips; choose one to see its scores, double-click it for its ROC",
         )
         table.setColumnCount(3)
         table.setHeaderLabels(["Detector", "Rank", "Verdict"])
@@ -106,6 +115,7 @@ class DetectorsPanel(QWidget):
         table.setItemDelegate(PlainDelegate(table))
         table.setItemDelegateForColumn(STRIP, StripDelegate(table))
         table.currentItemChanged.connect(self._choose)
+        table.itemActivated.connect(lambda _item: self.figures_wanted.emit(self._chosen))  # double click, or Enter
         notifier().changed.connect(table.viewport().update)
         return table
 
@@ -145,7 +155,7 @@ class DetectorsPanel(QWidget):
         readings = {side: {one.detector: one for one in given} for side, given in found.items()}
         detectors = () if facts is None else facts.detectors
         # Without a detector there is nothing to read and no rate to choose: what remains says how to get one.
-        for widget in (self.table, self.fpr, self.help):
+        for widget in (self.table, self.fpr, self.help, self.figures_button):
             widget.setVisible(bool(detectors))
         self._show_rows(detectors, readings)
         self._show_verdict(document, readings)
@@ -263,7 +273,8 @@ class DetectorsPanel(QWidget):
     def show_building(self, sentence: str, fraction: float | None) -> None:
         """Detectors are being fitted; "" when that is over."""
         self.stop_row.setVisible(bool(sentence))
-        self.build_button.setVisible(not sentence)
+        for button in (self.build_button, self.figures_button):
+            button.setVisible(not sentence and (button is self.build_button or bool(self._known)))
         self.progress.setRange(0, 0 if fraction is None else 1000)
         self.progress.setValue(round(1000 * (fraction or 0.0)))
         self.progress_words.setText(sentence)

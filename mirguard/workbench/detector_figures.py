@@ -1,0 +1,93 @@
+"""The figures of a detection report as a table: in words for a person, and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mirguard.detectors.catalogue import find_detector
+from mirguard.words import counted
+
+if TYPE_CHECKING:
+    from mirguard.experiment.detection_report import DetectionReport, Figure
+
+COLUMNS = ("Detector", "AUC static", "AUC adaptive", "TPR at 1 %", "TPR at 5 %", "Fools and passes")
+ABOUT = (
+    "",
+    "Area under the ROC curve where the attack knows nothing of the detector (95 % interval): 0.5 is chance, 1 perfect",
+    "The same where the attack sets out to evade this very detector: the figure that counts",
+    "Attacked clips flagged at a threshold that one in a hundred clean clips exceeds; – where there are too few clean clips",
+    "Attacked clips flagged at a threshold that one in twenty clean clips exceeds",
+    "Clips on which the evading attack fools the model and is not flagged at 5 %",
+)
+NAMES = (
+    "model",
+    "attack",
+    "snr_db",
+    "clips",
+    "detector",
+    "auc_static",
+    "auc_static_low",
+    "auc_static_high",
+    "auc_adaptive",
+    "auc_adaptive_low",
+    "auc_adaptive_high",
+    "tpr_at_1_percent",
+    "tpr_at_5_percent",
+    "adaptive_fooled",
+    "adaptive_fooled_and_passed",
+)
+
+
+def row(report: DetectionReport, figure: Figure) -> tuple[str, ...]:
+    """A detector's figures in the order of COLUMNS."""
+    static, adaptive = str(figure.static), "–" if figure.adaptive is None else str(figure.adaptive)
+    caught = ["–" if share is None else f"{share:.0%}".replace("%", " %") for share in figure.caught]
+    passed = "–" if figure.evaded is None else f"{figure.evaded} of {report.clips}"
+    return find_detector(figure.detector).title, static, adaptive, *caught, passed
+
+
+def headline(report: DetectionReport) -> str:
+    """What was attacked, and with what success."""
+    one = report.headings[0]
+    snr = "" if one.snr_db is None else f" at a median SNR of {one.snr_db:.1f} dB"
+    return (
+        f"{one.attack} alone fooled {report.model} on {one.fooled} of {counted(one.clips, 'clip')}{snr}. Attacked clips are held "
+        "against the same clips, clean and with white noise at each one's SNR."
+    )
+
+
+def as_text(report: DetectionReport) -> str:
+    """Aligned columns, for a letter or a log."""
+    rows = [COLUMNS, *(row(report, figure) for figure in report.figures)]
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
+    return "\n".join((headline(report), "", *lines, ""))
+
+
+def as_csv(report: DetectionReport) -> str:
+    """A line for each detector; cells are empty where there is no figure."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(NAMES)
+    for figure in report.figures:
+        areas = []
+        for area in (figure.static, figure.adaptive):
+            areas += ["", "", ""] if area is None else [area.value, area.low, area.high]
+        about = (report.model, figure.attack, report.snr, report.clips, figure.detector)
+        shares = ["" if share is None else share for share in (*figure.caught, figure.fooled, figure.evaded)]
+        writer.writerow((*about, *areas, *shares))
+    return text.getvalue()
+
+
+def curves(report: DetectionReport, figure: Figure) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The ROC of a detector, (false-positive rates, true-positive rates), "static" and, where it was evaded, "adaptive"."""
+    from mirguard.detectors.roc import roc
+
+    scores = report.scores[figure.attack][figure.detector]
+    negatives = [*scores["clean"], *scores["noisy"]]
+    kinds = {"static": "attacked", "adaptive": "adaptive"}
+    return {name: roc(negatives, scores[kind]) for name, kind in kinds.items() if kind in scores}
