@@ -159,12 +159,19 @@ class Stop(Exception):
     """The power goes."""
 
 
-@pytest.mark.parametrize("name", [defence.name for defence in list_defences()])
+@pytest.mark.parametrize("name", [*(defence.name for defence in list_defences()), "dropout"])
 def test_what_was_stopped_goes_on_to_the_same_weights(name, parent, files, tmp_path, cache, own_data):
-    """Also where chance is drawn in training: windows, levels, noise, random starts."""
+    """Also where chance is drawn in training: windows, levels, noise, random starts, and units that drop out."""
+    options = QUICK | {"epochs": 3}
+    if name == "dropout":
+        network = find_architecture("magnitude-mlp").build(3, {"bins": 129, "hidden": [8], "dropout": 0.5})
+        heard = {"kind": "magnitude", "n_fft": 256, "hop": 256}
+        parent = kept(tmp_path, "mlp", network, architecture="magnitude-mlp", representation=heard)
+        name, options["start"] = "distillation", "parent"
+    if name == "adversarial-training":
+        options |= {"method": "pgd", "steps": 2, "norm": "both"}
 
     def run(name_of_it: str, resume: bool, progress=None):
-        options = QUICK | {"epochs": 3}
         return defend(
             parent, files, name_of_it, name, seed=3, folder=tmp_path / "models", cache=cache, resume=resume,
             progress=progress, **options,
