@@ -74,7 +74,8 @@ class SetFigure:
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """All figures of one model, and the scores they come from (by attack, detector and kind of sound)."""
+    """All figures of one model, and the scores they come from (by attack, detector and kind of sound); `fools` says, likewise, of
+    which clips the sounds "attacked" and "adaptive" fool the model, since only those count."""
 
     model: str
     clips: int
@@ -83,6 +84,7 @@ class DetectionReport:
     figures: tuple[Figure, ...]
     sets: tuple[SetFigure, ...] = ()
     scores: Mapping[str, Mapping[str, Mapping[str, tuple[float, ...]]]] = field(repr=False, default_factory=dict)
+    fools: Mapping[str, Mapping[str, Mapping[str, tuple[bool, ...]]]] = field(repr=False, default_factory=dict)
 
     def figure(self, detector: str, attack: str) -> Figure:
         return next(one for one in self.figures if (one.detector, one.attack) == (detector, attack))
@@ -123,7 +125,7 @@ def detection_report(
     detectors = [detector for detector in detectors if not detector.set_level]
     work = _Work(model, detectors, snr, settings, seed, cancel, rest)
     clean, sets_clean = work.scores(clips), [work.together(clips, detector) for detector in testing]
-    headings, figures, sets, scores = [], [], [], {}
+    headings, figures, sets, scores, fools = [], [], [], {}, {}
     runs = len(attacks) * (1 + sum(adaptive and one.evades for one in detectors))
     done = 0
 
@@ -147,18 +149,20 @@ def detection_report(
         ]
         fooled = [outcome.success for outcome in outcomes]
         headings.append(Heading(attack, len(clips), sum(fooled), float(np.median(reached)) if reached else None))
-        scores[attack] = {}
+        scores[attack], fools[attack] = {}, {}
         for number, detector in enumerate(detectors):
             kinds = {"clean": clean[number], "noisy": noisy[number], "attacked": attacked[number]}
-            one = _figure(detector, attack, kinds, fooled, seed)
+            one, success = _figure(detector, attack, kinds, fooled, seed), {"attacked": tuple(fooled)}
             if adaptive and detector.evades and find_attack(attack).evades:
                 tell(f"{attack} evading {detector.name}")
                 again = [work.attack(clip, attack, detector) for clip in clips]
                 kinds["adaptive"] = work.scores([outcome.clip for outcome in again], [detector])[0]
-                one = _with_adaptive(one, detector, kinds, [outcome.success for outcome in again], seed)
+                success["adaptive"] = tuple(outcome.success for outcome in again)
+                one = _with_adaptive(one, detector, kinds, success["adaptive"], seed)
             figures.append(one)
             scores[attack][detector.name] = {kind: tuple(values) for kind, values in kinds.items()}
-    return DetectionReport(model.name, len(clips), snr, tuple(headings), tuple(figures), tuple(sets), scores)
+            fools[attack][detector.name] = success
+    return DetectionReport(model.name, len(clips), snr, tuple(headings), tuple(figures), tuple(sets), scores, fools)
 
 
 @dataclass
