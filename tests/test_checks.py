@@ -15,7 +15,7 @@ from nets import curved, linear, sounds
 
 import mirguard as mg
 from mirguard.checks import baselines, behaviour, budget, check, controls, data, gradients, headline, roundtrip
-from mirguard.checks.altered import Averaged, FixedSeed, Scaled
+from mirguard.checks.altered import Altered, Averaged, FixedSeed, Scaled
 from mirguard.checks.catalogue import CHECKS, find_checks
 from mirguard.checks.check import check as run_checks
 from mirguard.checks.finding import FAIL, NOT_APPLICABLE, PASS, WARN, Judgement, table
@@ -24,6 +24,7 @@ from mirguard.checks.sounds import gather
 from mirguard.checks.statistics import Rate, paired, rate
 from mirguard.clip import Clip, save_clip
 from mirguard.errors import Cancelled, UsageError
+from mirguard.models.catalogue import load_model
 
 ROWS = 40
 TESTS = Path(__file__).resolve().parent
@@ -312,6 +313,14 @@ def test_a_quantised_front_end_is_found_out(plain):
     assert found.verdict == FAIL and "100%" in found.sentence and "front end" in found.sentence
     assert masked.main().rate.hits == 0
     assert budget.loss_falls(masked).verdict == WARN
+
+
+def test_the_slope_is_right_in_single_precision_too():
+    """A model that cannot be had in double precision; along its gradient kinks lie close."""
+    model = Altered(load_model("toy-instruments"), "single precision")
+    own = SimpleNamespace(model=model, seed=0, tell=lambda _sentence: None, pause=lambda: None)
+    found = gradients.slope_is_right(own)
+    assert found.verdict == PASS and found.evidence.rows[0][3] == "single"
 
 
 def test_nothing_fools_a_constant_classifier(plain, few_steps):

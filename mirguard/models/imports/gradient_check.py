@@ -40,6 +40,8 @@ QUIET = 10 ** (
 FINE_STEP = 1e-6
 COARSE_STEPS = (1e-4, 3e-5, 3e-4, 1e-5, 1e-3, 3e-3, 1e-2)
 MOST_ROUNDING = 0.1  # of the derivative: beyond that, a step tells nothing
+# Where kinks lie close, as along the gradient at sparse sounds, only very small steps stay between them.
+FINEST_STEPS, FINEST_ROUNDING = (3e-6, 1e-6), 0.005  # which then explains nothing
 ROUNDINGS = 2.0  # how much of an error rounding is held to explain, in standard deviations of it
 
 
@@ -242,14 +244,15 @@ def _coarse_error(
     drown; a quantised front end errs by far more than its rounding at every step."""
     length = math.sqrt(len(sound)) * LEVEL
     noise, best = _rounding(logits, sound, weights), math.inf
-    for step in COARSE_STEPS:
+    for step in COARSE_STEPS + FINEST_STEPS:
         measured, expected = _differences(logits, sound, gradient, weights, directions, step * length, False)
         slope = float(torch.maximum(measured.square().mean(), expected.square().mean()).sqrt())
         rounding = noise / (2 * step * length) / max(slope, 1e-300)
-        if rounding > MOST_ROUNDING:
+        finest = step in FINEST_STEPS
+        if rounding > (FINEST_ROUNDING if finest else MOST_ROUNDING):
             continue
         error = _apart(measured, expected)
-        best = min(best, math.sqrt(max(error**2 - (ROUNDINGS * rounding) ** 2, 0.0)))
+        best = min(best, error if finest else math.sqrt(max(error**2 - (ROUNDINGS * rounding) ** 2, 0.0)))
         if best <= LARGEST_ERROR / 2:
             break
     return best if math.isfinite(best) else 1.0
