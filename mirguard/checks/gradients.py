@@ -21,8 +21,6 @@ from mirguard.models.model_file import read_model_file
 
 TEMPERATURES = (1.0, 10.0, 100.0)
 TINY = 1e-12
-    0.2  # in single precision, in which sound networks have been seen to be 6 % off; quantised ones are 100 %
-)
 NO_GRADIENT = "The model gives no gradient at the waveform: only attacks that need none can be used on it."
 
 
