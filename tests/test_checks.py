@@ -567,7 +567,8 @@ def test_the_controls_are_told_apart():
     assert found.verdict == PASS, found
     by_name = {row[0]: row for row in found.evidence.rows}
     assert "not flagged" in by_name["undefended"][2] and "fools 8 of 8" in by_name["undefended"][2]
-    assert by_name["distilled, T = 100"][2].endswith("flagged by SC-11")
+    for name in ("distilled, T = 100", "logits × 100"):
+        assert by_name[name][2].endswith("flagged by SC-11")
     assert "flagged by SC-10 and SC-11" in by_name["8-bit front end"][2]
     assert by_name["constant"][2].startswith("0 successes")
 

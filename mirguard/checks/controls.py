@@ -1,8 +1,8 @@
 """Do the checks themselves notice what they are there to notice? SC-23: controls whose answer is known.
 
-(a) an undefended network, which everything must break and no check may suspect; (b) two that mask their gradients: logits as
-large as distillation at T = 100 makes them (Papernot et al. 2016), and a front end rounded to 8 bits, through which no gradient
-comes; (c) a classifier that always says the same, which nothing can fool.
+(a) an undefended network, which everything must break and no check may suspect; (b) three that mask their gradients: one distilled
+at T = 100 (Papernot et al. 2016), the undefended one with logits as large as that makes them, and with a front end rounded to 8
+bits, through which no gradient comes; (c) a classifier that always says the same, which nothing can fool.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mirguard.checks.budget import unbounded_reaches_everything
 from mirguard.checks.finding import FAIL, PASS, Judgement, table
 from mirguard.checks.gradients import gradient_is_alive, slope_is_right
 from mirguard.checks.record import Record
-from mirguard.checks.sounds import gather
+from mirguard.checks.sounds import Sounds, gather
 from mirguard.models import bundled
 from mirguard.models.catalogue import load_model
 from mirguard.models.contract import Classifier, TorchClassifier
@@ -97,18 +97,19 @@ def controls_behave(record: Record) -> Judgement:
     plain = load_model(bundled.NAME)
     sounds = gather(plain, None, CLIPS, record.seed, record.pause)
 
-    def of(model: Classifier) -> Record:
+    def of(model: Classifier, sounds: Sounds = sounds) -> Record:
         return Record(model, sounds, BROKEN_AT, record.seed, tell=record.tell, cancel=record.cancel, rest=record.pause)
 
     rows = [("undefended", *_undefended(of(plain)))]
-    masked = {"distilled, T = 100": sharpened(plain), "8-bit front end": quantised(plain, sounds.x)}
-    if DISTILLED in bundled.NAMES:
-        masked[DISTILLED] = load_model(DISTILLED)
-    rows += [(name, *_masked(of(model))) for name, model in masked.items()]
-    constant = Constant(plain)
-    silent = replace(sounds, labels=torch.zeros_like(sounds.labels))
-    still = Record(constant, silent, BROKEN_AT, record.seed, tell=record.tell, cancel=record.cancel, rest=record.pause)
-    rows.append(("constant", *_constant(still)))
+    distilled = load_model(DISTILLED)
+    masked = {
+        "distilled, T = 100": of(distilled, gather(distilled, None, CLIPS, record.seed, record.pause)),
+        "logits × 100": of(sharpened(plain)),
+        "8-bit front end": of(quantised(plain, sounds.x)),
+    }
+    rows += [(name, *_masked(one)) for name, one in masked.items()]
+    still = replace(sounds, labels=torch.zeros_like(sounds.labels))
+    rows.append(("constant", *_constant(of(Constant(plain), still))))
     evidence = table(
         ("control", "is to be", "was", "as it should be"), [(*row[:3], "yes" if row[3] else "no") for row in rows]
     )
