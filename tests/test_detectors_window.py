@@ -92,14 +92,14 @@ def test_the_dialog_shows_the_figures_of_the_report(bench, folder):
     form = dialog.form
     form.set_folder(folder)
     form.attack.setCurrentIndex(form.attack.findData("fgsm"))
-    form.snr.setValue(25.0)
+    form.snr.setValue(5.0)
     form.detectors.setCurrentIndex(form.detectors.findData("kde"))
     dialog.run_button.click()
     assert dialog.run_button.text() == "Cancel" and not form.isEnabled()
     bench.until(lambda: dialog.report is not None)
     model = load_model(TOY)
     clips = {clip.hash: clip for clip in map(load_clip, sorted(folder.iterdir()))}
-    expected = detection_report(model, list(clips.values()), [fitted_for(model, "kde")], ("fgsm",), snr=25.0)
+    expected = detection_report(model, list(clips.values()), [fitted_for(model, "kde")], ("fgsm",), snr=5.0)
     figure, told = expected.figure("kde", "fgsm"), dialog.report.figure("kde", "fgsm")
     # Clips are drawn in another order, on which only the interval depends.
     assert told.static.value == pytest.approx(figure.static.value)
@@ -109,9 +109,12 @@ def test_the_dialog_shows_the_figures_of_the_report(bench, folder):
     assert cells[0] == find_detector("kde").title and cells[1] == str(told.static) and cells[2] == str(told.adaptive)
     assert cells[5] == f"{figure.evaded} of 4"
     scores = dialog.report.scores["fgsm"]["kde"]
-    expected_curve = roc([*scores["clean"], *scores["noisy"]], scores["adaptive"])
-    np.testing.assert_allclose(dialog.plot.curves["adaptive"], expected_curve)
-    assert set(dialog.plot.curves) == {"static", "adaptive"}
+    fools = np.asarray(dialog.report.fools["fgsm"]["kde"]["attacked"])
+    assert 0 < fools.sum() == expected.headings[0].fooled
+    expected_curve = roc([*scores["clean"], *scores["noisy"]], np.asarray(scores["attacked"])[fools])
+    np.testing.assert_allclose(dialog.plot.curves["static"], expected_curve)
+    area = np.trapezoid(expected_curve[1], expected_curve[0])
+    assert area == pytest.approx(figure.static.value)
     dialog.csv_button.click()
     written = list(csv.DictReader(io.StringIO(QApplication.clipboard().text())))
     assert tuple(written[0]) == NAMES

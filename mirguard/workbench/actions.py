@@ -59,6 +59,13 @@ DEEDS = {
             "folder",
             "Train a classifier on labelled sounds of your own",
         ),
+        Deed(
+            "harden",
+            "&Harden a model …",
+            (),
+            "",
+            "Make a model that is harder to fool out of one that there is: adversarial training and other defences",
+        ),
         Deed("add-model", "&Add a model …", ("Ctrl+M",), "open", "Use a model that you bring: a model.toml or a zip"),
         Deed("model-card", "Model &card …", ("Ctrl+I",), "model", "All that is known of the model in use"),
         Deed("run", "&Run the attack", ("Ctrl+R",), "run", "Attack the clip as designed"),
@@ -159,7 +166,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("open", "open-folder", "demo", "recent", SEPARATOR, "open-dataset", "open-list", "open-review", SEPARATOR)
         + ("export", "export-decisions", SEPARATOR, "close-clip", SEPARATOR, "quit"),
     ),
-    ("&Model", ("new-classifier", "add-model", SEPARATOR, "model-card")),
+    ("&Model", ("new-classifier", "harden", "add-model", SEPARATOR, "model-card")),
     (
         "&Attack",
         (

@@ -120,6 +120,7 @@ class Deeds:
             window.carrying,
             window.checking,
             window.measuring,
+            window.hardening,
             window.adding,
         )
         for work in (window.attacking.cancel, window.detecting.cancel_building, *(part.cancel for part in stops)):
@@ -157,6 +158,7 @@ class Deeds:
 
     def show_models(self) -> None:
         """The wizard has to know which names are taken and what is here."""
+        self.detectors.show_models()
         if self._wizard is not None and isValid(self._wizard):
             self._wizard.set_models(self._window.document.models)
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mirguard.attacks.catalogue import find_attack
 from mirguard.detectors.catalogue import find_detector
 from mirguard.words import counted
 
 if TYPE_CHECKING:
     from mirguard.experiment.detection_report import DetectionReport, Figure
 
-COLUMNS = ("Detector", "AUC static", "AUC adaptive", "TPR at 1 %", "TPR at 5 %", "Fools and passes")
+COLUMNS = ("Detector", "AUC, static", "AUC, adaptive", "TPR, 1 %", "TPR, 5 %", "Get past")
 ABOUT = (
     "",
     "Area under the ROC curve where the attack knows nothing of the detector (95 % interval): 0.5 is chance, 1 perfect",
     "The same where the attack sets out to evade this very detector: the figure that counts",
-    "Attacked clips flagged at a threshold that one in a hundred clean clips exceeds; – where there are too few clean clips",
-    "Attacked clips flagged at a threshold that one in twenty clean clips exceeds",
+    "Share of the fooling static results that is flagged where one in a hundred clean clips is; – with too few clean clips",
+    "Share of the fooling static results that is flagged where one in twenty clean clips is",
     "Clips on which the evading attack fools the model and is not flagged at 5 %",
 )
 NAMES = (
@@ -55,9 +56,22 @@ def headline(report: DetectionReport) -> str:
     one = report.headings[0]
     snr = "" if one.snr_db is None else f" at a median SNR of {one.snr_db:.1f} dB"
     return (
-        f"{one.attack} alone fooled {report.model} on {one.fooled} of {counted(one.clips, 'clip')}{snr}. Attacked clips are held "
-        "against the same clips, clean and with white noise at each one's SNR."
+        f"{find_attack(one.attack).title} alone fooled {report.model} on {one.fooled} of {counted(one.clips, 'clip')}{snr}. What "
+        "fools it is held against all clips, clean and with white noise of the same SNR."
     )
+
+
+def of_sets(report: DetectionReport) -> str:
+    """What the detectors that test sets of clips say, "" where there is none."""
+    said = []
+    for one in report.sets:
+        parts = [(one.clean, "clean"), (one.noisy, "with noise"), (one.attacked, "attacked")]
+        if all(p is None for p, _kind in parts):
+            said.append(f"{find_detector(one.detector).title} cannot tell anything of so few clips together.")
+        else:
+            words = ", ".join(f"{'–' if p is None else f'{p:.2g}'} {kind}" for p, kind in parts)
+            said.append(f"{find_detector(one.detector).title} tests all clips as one set: p = {words}.")
+    return " ".join(said)
 
 
 def as_text(report: DetectionReport) -> str:
@@ -65,7 +79,7 @@ def as_text(report: DetectionReport) -> str:
     rows = [COLUMNS, *(row(report, figure) for figure in report.figures)]
     widths = [max(len(cells[column]) for cells in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
-    return "\n".join((headline(report), "", *lines, ""))
+    return "\n".join(filter(None, (headline(report), *lines, of_sets(report)))) + "\n"
 
 
 def as_csv(report: DetectionReport) -> str:
@@ -84,10 +98,17 @@ def as_csv(report: DetectionReport) -> str:
 
 
 def curves(report: DetectionReport, figure: Figure) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The ROC of a detector, (false-positive rates, true-positive rates), "static" and, where it was evaded, "adaptive"."""
+    """The ROC of a detector, (false-positive rates, true-positive rates), "static" and, where it was evaded, "adaptive": of the
+    sounds that fool the model, against all clean and all noisy ones. What fooled it nowhere has none."""
     from mirguard.detectors.roc import roc
 
     scores = report.scores[figure.attack][figure.detector]
+    fooled = report.fools[figure.attack][figure.detector]
     negatives = [*scores["clean"], *scores["noisy"]]
     kinds = {"static": "attacked", "adaptive": "adaptive"}
-    return {name: roc(negatives, scores[kind]) for name, kind in kinds.items() if kind in scores}
+    found = {}
+    for name, kind in kinds.items():
+        positives = [score for score, fools in zip(scores.get(kind, ()), fooled.get(kind, ()), strict=True) if fools]
+        if positives:
+            found[name] = roc(negatives, positives)
+    return found

@@ -156,6 +156,20 @@ class Settings:
         for name, kept in (("snr", value.snr_db), ("spread", value.spread), ("clip", value.clip)):
             self._store.setValue(f"ear/{name}", kept)
 
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """What was asked for of models whose making was begun and is not over, by their names."""
+        self._store.beginGroup("unfinished")
+        names = self._store.childKeys()
+        self._store.endGroup()
+        return {name: self._text(f"unfinished/{name}") for name in names}
+
+    def keep_unfinished(self, name: str, asked: str) -> None:
+        self._store.setValue(f"unfinished/{name}", asked)
+
+    def forget_unfinished(self, name: str) -> None:
+        self._store.remove(f"unfinished/{name}")
+
     def spectrogram(self, name: str, default: str | float) -> Any:
         """One setting of the display ("scale", "colours", "floor_db", "ceiling_db")."""
         return (

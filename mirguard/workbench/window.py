@@ -23,6 +23,7 @@ from mirguard.workbench.control.comparing import Comparing
 from mirguard.workbench.control.detecting import Detecting
 from mirguard.workbench.control.exporting import Exporting
 from mirguard.workbench.control.generalising import Generalising
+from mirguard.workbench.control.hardening import Hardening
 from mirguard.workbench.control.learning import Learning
 from mirguard.workbench.control.listening import Listening
 from mirguard.workbench.control.loading import Loading
@@ -84,6 +85,7 @@ class Window(QMainWindow):
         self.exporting = Exporting(self.bench, self)
         self.browsing = Browsing(self.bench, self.loading, self.listening, self)
         self.learning = Learning(self.bench, self)
+        self.hardening = Hardening(self.bench, self.settings, self)
         self.generalising = Generalising(self.bench, self)
         self.adding = Adding(self.bench, self.modelling, self)
 

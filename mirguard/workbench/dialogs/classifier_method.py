@@ -76,7 +76,7 @@ class MethodPage(QWidget):
         for method in methods:
             form = self._forms[method.name]
             form.changed.connect(self._set)
-            form.show_parameters(method.parameters, {}, _values(method, {}))
+            form.show_parameters(method.parameters, {}, values_of(method, {}))
             self.forms.addWidget(form)
         inner = Flow()
         column = QVBoxLayout(inner)
@@ -250,7 +250,7 @@ class MethodPage(QWidget):
         self._show_settings()
 
     def _show_settings(self) -> None:
-        declared, values = self.method.parameters, _values(self.method, self._settings)
+        declared, values = self.method.parameters, values_of(self.method, self._settings)
         self.forms.setCurrentWidget(self.form)
         self.form.show_parameters(declared, self._settings, values)
         if FINE_TUNE in values:  # what is about fine-tuning alone waits for it
@@ -273,7 +273,7 @@ class MethodPage(QWidget):
         return QSize(900, 440)
 
 
-def _values(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
+def values_of(method: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Every value of a method's, set or default."""
     try:
         return resolve(method.parameters, settings)

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from mirguard.workbench.control.measuring import Measuring
-from mirguard.workbench.detector_figures import ABOUT, COLUMNS, as_csv, as_text, curves, headline, row
+from mirguard.workbench.detector_figures import ABOUT, COLUMNS, as_csv, as_text, curves, headline, of_sets, row
 from mirguard.workbench.dialogs.detectors_wish import WishForm
 from mirguard.workbench.document import Document
 from mirguard.workbench.panels.parts import keyboard_only, label, named, push_button, set_primary, set_role
@@ -71,6 +71,9 @@ class DetectorsMeasuredDialog(QDialog):
         self.state = label(INTRODUCTION, "muted", wrap=True)
         named(self.state, "State of the report")
         self.table = self._table()
+        self.sets = label("", "muted", wrap=True)
+        named(self.sets, "Tests of sets")
+        self.sets.hide()
         self.plot = RocPlot()
         self.plot.set_empty_text("The ROC curves of the chosen detector appear here")
         self.key = Key()
@@ -98,7 +101,7 @@ class DetectorsMeasuredDialog(QDialog):
         self.resize(self.sizeHint().boundedTo(self.screen().availableSize() - FRAME))
 
     def sizeHint(self) -> QSize:
-        return QSize(1120, 640)
+        return QSize(1180, 660)
 
     def _table(self) -> QTreeWidget:
         table = QTreeWidget()
@@ -129,8 +132,12 @@ class DetectorsMeasuredDialog(QDialog):
         right.addWidget(self.log)
         middle = QHBoxLayout()
         middle.setSpacing(14)
-        middle.addWidget(self.table, 3)
-        middle.addLayout(right, 2)
+        left = QVBoxLayout()
+        left.setSpacing(6)
+        left.addWidget(self.table, 1)
+        left.addWidget(self.sets)
+        middle.addLayout(left, 5)
+        middle.addLayout(right, 3)
         rule = QFrame()
         rule.setFrameShape(QFrame.Shape.HLine)
         rule.setProperty("rule", True)
@@ -175,7 +182,11 @@ class DetectorsMeasuredDialog(QDialog):
         self.report = report
         self._say(headline(report), "muted")
         names = [figure.detector for figure in report.figures]
-        wanted = self._chosen if self._chosen in names else names[0]
+        wanted = self._chosen if self._chosen in names else next(iter(names), "")
+        self.sets.setText(of_sets(report))
+        self.sets.setVisible(bool(report.sets))
+        self.plot.show_curves({})
+        self.key.set_names(())
         self.table.blockSignals(True)
         self.table.clear()
         for figure in report.figures:
@@ -192,6 +203,7 @@ class DetectorsMeasuredDialog(QDialog):
         self._chosen = item.data(0, Qt.ItemDataRole.UserRole)
         figure = next(one for one in self.report.figures if one.detector == self._chosen)
         drawn = curves(self.report, figure)
+        self.plot.set_empty_text("No attack fooled the model: there is nothing to catch")
         self.plot.show_curves(drawn)
         self.key.set_names([NAMES[name] for name in drawn])
 

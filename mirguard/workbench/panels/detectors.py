@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QBrush, QColor
+from PySide6.QtGui import QBrush, QColor, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -33,6 +33,7 @@ from mirguard.workbench.views.strip_delegate import MARKS, PlainDelegate, StripD
 SIDES = (ORIGINAL, ADVERSARIAL)
 NAME, STRIP, VERDICT = range(3)
 ROWS_SHOWN = 6
+LEAST_STRIP = 64  # pixels
 Readings = Mapping[str, Mapping[str, Reading]]  # by side, by detector
 
 
@@ -91,7 +92,7 @@ class DetectorsPanel(QWidget):
         self.setMinimumHeight(140)
 
     def _table(self) -> QTreeWidget:
-        table = QTreeWidget()
+        table = _Table()
         named(
             table,
             "Detectors",
@@ -108,10 +109,10 @@ class DetectorsPanel(QWidget):
         header = table.header()
         header.setStretchLastSection(False)
         header.setSectionsMovable(False)
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(STRIP, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(VERDICT, QHeaderView.ResizeMode.ResizeToContents)
-        header.setMinimumSectionSize(60)
+        header.setMinimumSectionSize(LEAST_STRIP)
         table.setItemDelegate(PlainDelegate(table))
         table.setItemDelegateForColumn(STRIP, StripDelegate(table))
         table.currentItemChanged.connect(self._choose)
@@ -172,7 +173,7 @@ class DetectorsPanel(QWidget):
                 item = QTreeWidgetItem([about.title, "", ""])
                 item.setData(NAME, Qt.ItemDataRole.UserRole, one.name)
                 for column in range(3):
-                    item.setToolTip(column, f"{about.help}\n{about.reference}")
+                    item.setToolTip(column, f"{about.title}\n{about.help}\n{about.reference}")
                 self.table.addTopLevelItem(item)
             if not any(one.name == self._chosen for one in detectors) and detectors:
                 self._chosen = detectors[0].name
@@ -181,6 +182,7 @@ class DetectorsPanel(QWidget):
                 self.table.sizeHintForRow(0) * min(len(detectors), ROWS_SHOWN) + self.table.header().sizeHint().height()
             )
             self.table.setMinimumHeight(height + 4 if detectors else 0)
+            self.table.fit()
         self._known = detectors
         for row, one in enumerate(detectors):
             self._show_row(
@@ -279,6 +281,19 @@ class DetectorsPanel(QWidget):
         self.progress.setValue(round(1000 * (fraction or 0.0)))
         self.progress_words.setText(sentence)
         self.stop_row.setToolTip(sentence)
+
+
+class _Table(QTreeWidget):
+    """Names give way where there is little room, so that the verdict is always to be read."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Names as wide as they are, if that leaves room for the strip and the longest verdict."""
+        room = self.viewport().width() - LEAST_STRIP - self.fontMetrics().horizontalAdvance("when idle …") - 14
+        self.setColumnWidth(NAME, max(LEAST_STRIP, min(self.sizeHintForColumn(NAME), room)))
 
 
 def _word(reading: Reading | None, facts: DetectorFacts) -> tuple[str, str]:
