@@ -19,7 +19,7 @@ from mirguard.detectors.roc import roc
 from mirguard.experiment.detection_report import detection_report
 from mirguard.models.catalogue import load_model
 from mirguard.workbench.detection_requests import MeasureDetectors
-from mirguard.workbench.detector_figures import NAMES
+from mirguard.workbench.detector_figures import NAMES, _words
 from mirguard.workbench.dialogs.detectors_measured import DetectorsMeasuredDialog
 from mirguard.workbench.facts import ADVERSARIAL, ORIGINAL
 from mirguard.workbench.views.roc_plot import RocPlot
@@ -106,7 +106,7 @@ def test_the_dialog_shows_the_figures_of_the_report(bench, folder):
     assert told.adaptive.value == pytest.approx(figure.adaptive.value)
     assert (told.caught, told.fooled, told.evaded) == (figure.caught, figure.fooled, figure.evaded)
     cells = [dialog.table.topLevelItem(0).text(column) for column in range(6)]
-    assert cells[0] == find_detector("kde").title and cells[1] == str(told.static) and cells[2] == str(told.adaptive)
+    assert cells[0] == find_detector("kde").title and cells[1:3] == [_words(told.static), _words(told.adaptive)]
     assert cells[5] == f"{figure.evaded} of 4"
     scores = dialog.report.scores["fgsm"]["kde"]
     fools = np.asarray(dialog.report.fools["fgsm"]["kde"]["attacked"])
@@ -120,7 +120,7 @@ def test_the_dialog_shows_the_figures_of_the_report(bench, folder):
     assert tuple(written[0]) == NAMES
     assert float(written[0]["auc_adaptive"]) == pytest.approx(figure.adaptive.value)
     dialog.text_button.click()
-    assert str(told.static) in QApplication.clipboard().text()
+    assert _words(told.static) in QApplication.clipboard().text()
     dialog.reject()
     bench.window.actions_by_name["measure-detectors"].trigger()
     assert measured(bench).report is not None, "the last report is still there"

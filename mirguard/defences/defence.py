@@ -112,5 +112,5 @@ CLEAN = Parameter(
     _clean_share,
     0.0,
     0.99,
-    label="Share of clean sounds",
+    label="Clean share",
 )

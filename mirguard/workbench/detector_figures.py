@@ -13,9 +13,10 @@ from mirguard.detectors.catalogue import find_detector
 from mirguard.words import counted
 
 if TYPE_CHECKING:
+    from mirguard.detectors.roc import Area
     from mirguard.experiment.detection_report import DetectionReport, Figure
 
-COLUMNS = ("Detector", "AUC, static", "AUC, adaptive", "TPR, 1 %", "TPR, 5 %", "Get past")
+COLUMNS = ("Detector", "AUC static", "AUC adaptive", "TPR 1 %", "TPR 5 %", "Get past")
 ABOUT = (
     "",
     "Area under the ROC curve where the attack knows nothing of the detector (95 % interval): 0.5 is chance, 1 perfect",
@@ -24,6 +25,8 @@ ABOUT = (
     "Share of the fooling static results that is flagged where one in twenty clean clips is",
     "Clips on which the evading attack fools the model and is not flagged at 5 %",
 )
+ENOUGH = 10  # results that fool the model; of fewer, intervals over clips are too narrow
+FEW = " So few results say little, whatever the figures: take more clips, or a lower SNR."
 NAMES = (
     "model",
     "attack",
@@ -45,10 +48,14 @@ NAMES = (
 
 def row(report: DetectionReport, figure: Figure) -> tuple[str, ...]:
     """A detector's figures in the order of COLUMNS."""
-    static, adaptive = str(figure.static), "–" if figure.adaptive is None else str(figure.adaptive)
+    static, adaptive = _words(figure.static), _words(figure.adaptive)
     caught = ["–" if share is None else f"{share:.0%}".replace("%", " %") for share in figure.caught]
     passed = "–" if figure.evaded is None else f"{figure.evaded} of {report.clips}"
     return find_detector(figure.detector).title, static, adaptive, *caught, passed
+
+
+def _words(area: Area | None) -> str:
+    return "–" if area is None or area.value is None else f"{area.value:.2f} ({area.low:.2f}–{area.high:.2f})"
 
 
 def headline(report: DetectionReport) -> str:
@@ -58,6 +65,7 @@ def headline(report: DetectionReport) -> str:
     return (
         f"{find_attack(one.attack).title} alone fooled {report.model} on {one.fooled} of {counted(one.clips, 'clip')}{snr}. What "
         "fools it is held against all clips, clean and with white noise of the same SNR."
+        + (FEW if 0 < one.fooled < ENOUGH else "")
     )
 
 

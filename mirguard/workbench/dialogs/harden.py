@@ -22,6 +22,7 @@ from mirguard.workbench.views.steps import Steps
 SETUP, TRAINING, RESULT = range(3)
 NAMES = ("Defence", "Training", "Result")
 FRAME = QSize(8, 44)  # what a window manager puts around
+STOPPED = "Stopped. What was learned until now is kept: go back, and Resume goes on from there."
 TICK_MS = 500  # so often are the seconds counted on
 
 
@@ -141,7 +142,10 @@ class HardenDialog(QDialog):
     def _show(self) -> None:
         self.setup.show_interrupted([] if self._hardening.course.training else self._hardening.interrupted())
         if self.page == TRAINING:
-            self.training.show_course(self._hardening.course)
+            course, left = self._hardening.course, self._hardening.interrupted()
+            self.training.show_course(course)
+            if not course.training and not course.failure and left:
+                self.training.stage.setText(STOPPED)
         self._show_buttons()
 
     def _show_progress(self) -> None:
@@ -157,9 +161,7 @@ class HardenDialog(QDialog):
             self.result.show_course(course)
             self._go(RESULT)
         else:
-            self.training.show_course(course)
-            if not course.failure and self._hardening.interrupted():
-                self.training.stage.setText("Stopped. What was learned until now is kept: go back, and Resume goes on.")
+            self._show()
 
     def _show_buttons(self) -> None:
         page, course = self.page, self._hardening.course

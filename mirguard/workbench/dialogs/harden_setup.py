@@ -92,7 +92,7 @@ class HardenSetup(QWidget):
         columns = QHBoxLayout()
         columns.setSpacing(18)
         columns.addWidget(self.list, 5)
-        columns.addWidget(Scroll(inner, "Settings of the defence"), 7)
+        columns.addWidget(Scroll(inner, "Settings of the defence"), 8)
         columns.addLayout(self._right(), 6)
         layout.addLayout(columns, 1)
         self.set_models(models, chosen)
@@ -177,6 +177,11 @@ class HardenSetup(QWidget):
     def defence(self) -> Any:
         item = self.list.currentItem()
         return self._defences[item.data(Qt.ItemDataRole.UserRole)] if item is not None else None
+
+    @property
+    def form(self) -> ParameterForm:
+        """That of the defence chosen."""
+        return self._forms[self.defence.name]
 
     @property
     def parent_info(self) -> Any:
@@ -307,6 +312,7 @@ class HardenSetup(QWidget):
         """A free name after the model's and the defence's, unless the person gave one."""
         if not self._own_name and self.defence is not None and self.parent_info is not None:
             self.name_field.setText(free_name(f"{self.parent_info.name}-{self.defence.name}", self._taken))
+            self.name_field.setCursorPosition(0)  # a long name is seen from its beginning
         self._show_name()
 
     def _named(self) -> None:

@@ -182,12 +182,12 @@ class DetectorsPanel(QWidget):
                 self.table.sizeHintForRow(0) * min(len(detectors), ROWS_SHOWN) + self.table.header().sizeHint().height()
             )
             self.table.setMinimumHeight(height + 4 if detectors else 0)
-            self.table.fit()
         self._known = detectors
         for row, one in enumerate(detectors):
             self._show_row(
                 self.table.topLevelItem(row), one, {side: found.get(one.name) for side, found in readings.items()}
             )
+        self.table.fit()
 
     def _show_row(self, item: QTreeWidgetItem, facts: DetectorFacts, by_side: Mapping[str, Reading | None]) -> None:
         original, adversarial = (by_side.get(side) for side in SIDES)
@@ -291,8 +291,9 @@ class _Table(QTreeWidget):
         self.fit()
 
     def fit(self) -> None:
-        """Names as wide as they are, if that leaves room for the strip and the longest verdict."""
-        room = self.viewport().width() - LEAST_STRIP - self.fontMetrics().horizontalAdvance("when idle …") - 14
+        """Names as wide as they are, if that leaves room for the strip and the verdicts."""
+        verdict = max(self.sizeHintForColumn(VERDICT), self.header().sectionSizeHint(VERDICT), LEAST_STRIP)
+        room = self.viewport().width() - LEAST_STRIP - verdict
         self.setColumnWidth(NAME, max(LEAST_STRIP, min(self.sizeHintForColumn(NAME), room)))
 
 

@@ -13,6 +13,8 @@ from mirguard.workbench.theme import colours
 from mirguard.workbench.views.two_axes import SIDES, TwoAxes
 
 STATIC, ADAPTIVE = "static", "adaptive"
+TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+LOG_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 ROLES = {STATIC: "original", ADAPTIVE: "adversarial"}
 STROKES = {STATIC: Qt.PenStyle.SolidLine, ADAPTIVE: Qt.PenStyle.DashLine}
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -71,7 +73,9 @@ class RocPlot(TwoAxes):
                 x, y = np.concatenate([[low], x[inside]]), np.concatenate([[before], y[inside]])
             curve.setData(self._placed(x, low), y) if name in self.curves else curve.setData([], [])
         item = self.getPlotItem()
-        item.getAxis("bottom").setLogMode(self._log)
+        marks = LOG_TICKS if self._log else TICKS
+        places = [(float(np.log10(rate)) if self._log else rate, f"{rate:g}") for rate in marks]
+        item.getAxis("bottom").setTicks([places])
         item.vb.setXRange(np.log10(low) if self._log else 0.0, 0.0 if self._log else 1.0, padding=0.02)
         item.vb.setYRange(0.0, 1.0, padding=0.03)
         told = [
