@@ -31,6 +31,9 @@ from mirguard.channel.chain import link  # noqa: E402
 from mirguard.datasets.toy_files import make_toy  # noqa: E402
 from mirguard.workbench.collection.collection import LABELLED, REVIEW  # noqa: E402
 from mirguard.workbench.demonstration import BUDGETS, MODEL_OF_THE_DEMO_CLIP, SIZE  # noqa: E402
+from mirguard.workbench.dialogs.detectors_measured import DetectorsMeasuredDialog  # noqa: E402
+from mirguard.workbench.dialogs.harden import RESULT as HARDENED  # noqa: E402
+from mirguard.workbench.dialogs.harden import HardenDialog  # noqa: E402
 from mirguard.workbench.dialogs.model_card import ModelCard  # noqa: E402
 from mirguard.workbench.dialogs.new_classifier import RESULT, NewClassifierDialog  # noqa: E402
 from mirguard.workbench.dialogs.sheets import about, key_sheet  # noqa: E402
@@ -43,6 +46,7 @@ SMALL = (1280, 720)
 LOOKS = ((SIZE, 1), (SMALL, 1), (SMALL, 2))  # sizes in logical pixels, and scales
 LOOP, PLAYHEAD = (2.4, 4.8), 3.3  # seconds
 STEPS = 40
+REPORT = 5.0, 20  # dB, clips: an attack that fools the model on enough of them
 SHADE, EXACT = 8, 6  # steps between shades of a channel; colours that are left as they are
 
 
@@ -165,6 +169,7 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     yield "stale", picture(window)
     document.change_design(attack="pgd", level=BUDGETS[0])
     yield from _sheets(guide, scratch)
+    yield from _detectors(guide)
     bad = scratch / "shopping list.wav"
     bad.write_text("bread, butter, cheese\n")
     empty = scratch / "empty.flac"
@@ -191,6 +196,71 @@ def _states(guide: Guide, scratch: Path) -> Iterator[tuple[str, QImage]]:
     sounds = make_toy(scratch / "toy", 60, 0, workers=1).folder
     yield from _browser(guide, sounds)
     yield from _wizard(guide, sounds)
+    yield from _hardening(guide)
+
+
+def _detectors(guide: Guide) -> Iterator[tuple[str, QImage]]:
+    """What detectors say of an attack that evades two of them, and the report on all of them."""
+    window, document = guide.window, guide.window.document
+    document.change_design(evade=("kde", "mahalanobis"), level=BUDGETS[2])
+    document.set_value("steps", STEPS * 4)
+    window.docks["detectors"].raise_()
+    guide.attack(BUDGETS[2])
+    guide.wait("the detectors", lambda: len(document.current.readings.get("adversarial", ())) > 9)
+    guide.live(0.5)
+    yield "evaded", picture(window)
+    table = window.detectors.table
+    table.setCurrentItem(table.topLevelItem(table.topLevelItemCount() - 1))
+    guide.live(0.3)
+    yield "detector-of-sets", picture(window)
+    document.change_design(evade=(), level=BUDGETS[0])
+    document.set_value("steps", STEPS)
+    window.actions_by_name["measure-detectors"].trigger()
+    dialog = window.findChild(DetectorsMeasuredDialog)
+    guide.live(0.3)
+    yield "detectors-measured-empty", picture(window, dialog)
+    form = dialog.form
+    form.attack.setCurrentIndex(form.attack.findData("fgsm"))
+    form.snr.setValue(REPORT[0])
+    form.count.setValue(REPORT[1])
+    dialog.run_button.click()
+    guide.wait("the report", lambda: "evading" in dialog.state.text() or dialog.report)
+    guide.live(0.2)
+    yield "detectors-measuring", picture(window, dialog)
+    guide.wait("the report", lambda: dialog.report)
+    dialog.choose("kde")
+    guide.live(0.3)
+    yield "detectors-measured", picture(window, dialog)
+    dialog.log.setChecked(True)
+    guide.live(0.3)
+    yield "detectors-measured-log", picture(window, dialog)
+    dialog.close()
+    guide.live(0.2)
+
+
+def _hardening(guide: Guide) -> Iterator[tuple[str, QImage]]:
+    """The dialog for a hardened model: begun, stopped, taken up again, done."""
+    window = guide.window
+    window.actions_by_name["harden"].trigger()
+    dialog = window.findChild(HardenDialog)
+    guide.live(0.4)
+    yield "harden", picture(window, dialog)
+    dialog.setup.toy.setValue(100)
+    dialog.setup.form.changed.emit("epochs", 4)
+    dialog.next_button.click()
+    guide.wait("the training", lambda: len(window.hardening.course.epochs) > 1)
+    yield "hardening", picture(window, dialog)
+    dialog.reject()
+    guide.wait("the training", lambda: not window.hardening.course.training)
+    dialog.back_button.click()
+    guide.live(0.3)
+    yield "harden-interrupted", picture(window, dialog)
+    dialog.setup.resume_button.click()
+    guide.wait("the training", lambda: dialog.page == HARDENED)
+    guide.live(0.4)
+    yield "hardened", picture(window, dialog)
+    dialog.close()
+    guide.live(0.2)
 
 
 def _browser(guide: Guide, sounds: Path) -> Iterator[tuple[str, QImage]]:
