@@ -109,7 +109,8 @@ class TorchClassifier(Classifier):
     """A classifier made of two torch modules: `front_end` (waveform -> representation) and `network` (-> logits).
 
     `taps` maps layer names to the names of submodules of `network` whose output is that layer; the last entry is the last
-    hidden layer. `channel_axis` says where a layer's channels are, if not at 1. Parameters are frozen and the modules put into evaluation mode: nothing here ever trains.
+    hidden layer. `channel_axis` says where a layer's channels are, if not at 1. Parameters are frozen
+    and the modules put into evaluation mode: nothing here ever trains.
     """
 
     def __init__(
