@@ -217,7 +217,8 @@ class DetectorsPanel(QWidget):
         self.verdict.setVisible(found is not None)
         if found is not None:
             titles = ", ".join(find_detector(name).title for name in found.by)
-            self.verdict.setText(f"{side.capitalize()} {f'flagged by {titles}' if found.flagged else 'not flagged'}")
+            who = f"Together: {side}" if len(readings[side]) > 1 else side.capitalize()
+            self.verdict.setText(f"{who} {f'flagged by {titles}' if found.flagged else 'not flagged'}")
             self.verdict.setToolTip(found.sentence)
             set_role(self.verdict, "danger" if found.flagged else "good")
 
