@@ -16,6 +16,7 @@ from mirguard.datasets.synthesis import compose
 from mirguard.detectors.catalogue import find_detector
 from mirguard.detectors.kept import fitted_for, names_fitted_for
 from mirguard.detectors.roc import roc
+from mirguard.errors import FileError
 from mirguard.experiment.detection_report import detection_report
 from mirguard.models.catalogue import load_model
 from mirguard.workbench.detection_requests import MeasureDetectors
@@ -215,3 +216,18 @@ def test_watching_takes_a_small_part_of_the_time(monkeypatch):
     assert watch.readings == (3,)
     assert 10 <= slow.asked <= 1000 * look * 1.1 * SHARE / 0.02
     assert probe.layers == ("a",)
+
+
+def test_one_damaged_detector_does_not_take_the_others_with_it(monkeypatch):
+    def damaged(model, name):
+        if name == "kde":
+            raise FileError("kde.safetensors is not a fitted detector; fit it again.")
+        return fitted_for(model, name)
+
+    monkeypatch.setattr("mirguard.detectors.kept.fitted_for", damaged)
+    model = load_model(TOY)
+    found = [detector.name for detector in Workshop().detectors(model)]
+    assert found and "kde" not in found and "pca-tail" in found
+    monkeypatch.setattr("mirguard.detectors.kept.names_fitted_for", lambda _model: ("kde",))
+    with pytest.raises(FileError, match="fit it again"):
+        Workshop().detectors(model)

@@ -6,6 +6,7 @@ Nothing here knows Qt. torch is imported when the thread prepares itself, so tha
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirguard.clip import Clip, rms
-from mirguard.errors import Cancelled, MirguardError, UsageError
+from mirguard.errors import Cancelled, FileError, MirguardError, UsageError
 from mirguard.workbench.facts import MAIN, DetectorFacts, ModelFacts, ReferenceFacts, Snapshot
 from mirguard.workbench.model_names import free_name
 from mirguard.workbench.requests import STOPPED, Attack, ExportSound, MakeUniversal, TrainClassifier
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mirguard.models.training.make import Trained
     from mirguard.workbench.lanes import Job
 
+log = logging.getLogger(__name__)
 SNAPSHOT_SECONDS = 0.1  # at most so often does a running attack tell the window where it stands
 SOUND_SECONDS = 0.6  # and at most so often with a copy of the perturbation, which is then drawn and played
 SECONDS_PER_FRAME = 5e-7  # and of a long clip less often, so that drawing it leaves time for the attack
@@ -162,9 +164,17 @@ class Workshop:
         if model.hash not in self._fitted:
             from mirguard.detectors.kept import fitted_for, names_fitted_for
 
-            found = [one for name in names_fitted_for(model) if (one := fitted_for(model, name)) is not None]
+            found, damaged = [], None
+            for name in names_fitted_for(model):
+                try:
+                    one = fitted_for(model, name)
+                except FileError as error:  # of another version, say: the others are as good as ever
+                    damaged = error
+                    log.warning("a detector is left out: %s", error)
+                    continue
+                found += [] if one is None else [one]
             if not found:
-                raise UsageError(f"No detector is fitted on {model.title or model.name} yet.")
+                raise damaged or UsageError(f"No detector is fitted on {model.title or model.name} yet.")
             self._fitted[model.hash] = found
         return self._fitted[model.hash]
 
