@@ -37,7 +37,6 @@ _HOMES = {
     "detect": "mirguard.experiment.detecting",
     "fit_detectors": "mirguard.experiment.detecting",
     "check": "mirguard.checks.check",
-    "check": "mirguard.checks.check",
     "MirguardError": "mirguard.errors",
     "FileError": "mirguard.errors",
     "UsageError": "mirguard.errors",

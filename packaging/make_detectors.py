@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=NAME)
     parser.add_argument("--detector", nargs="*", metavar="NAME")
-    parser.add_argument("--clips", type=int, default=300, help="clean clips")
+    parser.add_argument("--clips", type=int, default=600, help="clean clips")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--into", type=Path, default=ROOT / "resources", help="folder to write into")
     options = parser.parse_args()
@@ -48,7 +48,9 @@ def main() -> None:
         print(f"{time.perf_counter() - began:6.1f} s  {sentence}", flush=True)
 
     clean = Sample.of(model, clips, f"{options.clips} synthetic clips of the reference split")
-    made = fit_detectors(model, clean, options.detector, seed=options.seed, keeping=False, progress=tell)
+    made = fit_detectors(
+        model, clean, options.detector, seed=options.seed, attacked=2 * options.clips, keeping=False, progress=tell
+    )
     for name, detector in made.detectors.items():
         path = keep(detector, options.into / "detectors" / model.name / f"{name}{SUFFIX}")
         print(f"{name}: {path.stat().st_size / 1024:.0f} kB, threshold at 5 % {detector.threshold(0.05):.4g}")

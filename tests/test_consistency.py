@@ -56,7 +56,7 @@ def test_scores_are_distances_between_probabilities_in_units_of_clean_ones(task)
     model = curved(task=task)
     clean = Sample.of(model, clips(12), "test")
     x = sounds(5, 1600, 9)
-    noisy = x + x.square().mean(1, keepdim=True).sqrt() * 10 ** (-25 / 20) * Noise(1.0, 0)(torch.zeros(1600), 0)
+    noisy = x + x.square().mean(1, keepdim=True).sqrt() * 10 ** (-17.5 / 20) * Noise(1.0, 0)(torch.zeros(1600), 0)
     coded = torch.from_numpy(np.stack([Mp3(32.0, 16_000).heard(row.numpy(), 0) for row in x]))
 
     def distance(to: torch.Tensor, of: torch.Tensor) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_clean_clips_are_flagged_no_more_often_than_the_rate_says():
 
 def test_it_can_be_evaded():
     model = curved(seed=1)
-    detector = fit("consistency", Sample.of(model, clips(20, seed=3), "test"), **FAST)
+    detector = fit("consistency", Sample.of(model, clips(20, seed=3), "test"), **FAST, snr=25.0)
     x = sounds(8, 1600, 77)
 
     def mean_score(evade) -> float:

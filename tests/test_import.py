@@ -367,7 +367,7 @@ def test_a_name_is_taken_once(brought):
     with pytest.raises(UsageError, match="published model called musicnn-mtt"):
         add_model(brought, "Musicnn-MTT")
     for name in ("../out", "", ".hidden", "a/b", "x" * 100):
-        with pytest.raises(FileError, match="name must be a text|cannot be a model.s name"):
+        with pytest.raises(FileError, match=r"name must be a text|cannot be a model.s name"):
             add_model(brought, name)
     assert listed() == {"foreign"}
 

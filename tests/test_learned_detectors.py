@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from detector_trials import area, made_up, mel_model, sample, scores, trial
 from nets import curved
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mirguard.clip import Clip
@@ -20,7 +19,7 @@ from mirguard.detectors.fitting import PUT_ASIDE, fit
 from mirguard.detectors.kept import fitted_for, keep, load
 from mirguard.detectors.learning import adversarial_or_not, balance, folds, learn_linear
 from mirguard.detectors.sample import Sample
-from mirguard.detectors.subnetwork import dynamic_adversary
+from mirguard.detectors.subnetwork import dynamic_adversary, read
 from mirguard.errors import Cancelled, UsageError
 from mirguard.experiment.batch import attack_batch
 from mirguard.models.bundled import NAME
@@ -179,20 +178,14 @@ def test_models_without_maps_have_no_cascade():
 # -- outlier-class -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_outlier_class_is_the_last_of_a_multinomial_regression(heard, fitted):
-    samples = part_of(heard)
-    x = np.concatenate([one.activations("hidden") for one in samples]).astype(float)
-    attacked = adversarial_or_not(*samples)
-    classes = np.where(attacked == 1, 3, np.concatenate([one.logits.argmax(1) for one in samples]))
-    normal = x[attacked == 0]
-    scale = np.where(normal.std(0) > 1e-12, normal.std(0), np.median(normal.std(0)[normal.std(0) > 1e-12]))
-    judge = LogisticRegression(C=0.1, max_iter=2000).fit(
-        (x - normal.mean(0)) / scale, classes, sample_weight=balance(attacked)
-    )
-    p = judge.predict_proba((heard[0].activations("hidden") - normal.mean(0)) / scale)[:, -1]
-    np.testing.assert_allclose(
-        heard[0].digests(fitted["outlier-class"])[:, 0], np.log(p / (1 - p)), rtol=1e-2, atol=0.02
-    )
+def test_the_outlier_class_is_the_last_of_a_network_that_knows_the_models_classes(heard, fitted):
+    detector, (clean, _noisy, _attacked) = fitted["outlier-class"], part_of(heard)
+    seen = clean.heard(detector.layers, lambda found, _z: detector.network(read(detector.layers[0], found)))
+    assert seen.shape == (len(clean.windows), len(clean.model.labels) + 1)
+    p = torch.softmax(torch.from_numpy(seen), 1)[:, -1].clamp(1e-7, 1 - 1e-7)
+    np.testing.assert_allclose(clean.digests(detector)[:, 0], torch.log(p / (1 - p)), rtol=1e-2, atol=0.02)
+    # It was trained to hear clean windows as the model does.
+    assert np.mean(seen[:, :-1].argmax(1) == clean.logits.argmax(1)) > 1.5 / len(clean.model.labels)
 
 
 def test_attacked_windows_are_outliers():

@@ -19,7 +19,7 @@ class Attack:
 
     `parameters` are all a person can set; those in `COMMON` belong to problem and ledger, the others go to the function.
     `norm` is set where the attack knows only one. `targeted` is False where a target makes no sense, and `untargeted` False
-    where one is needed. `gradients` False: the model's answers are enough. `evades` False: it cannot take detectors into account."""
+    where one is needed. `gradients` False: the model's answers are enough. `evades` False: it cannot reckon with detectors."""
 
     name: str
     title: str

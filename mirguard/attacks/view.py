@@ -1,4 +1,4 @@
-"""How an attack sees the model: one or several in equal parts, through a channel or as it is, watched by detectors or evading them."""
+"""How an attack sees the model: one or several in equal parts, through a channel or not, watched by detectors or evading them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class View:
                 raise UsageError(f"{model.name} gives no gradient; choose an attack that needs none.")
 
     def hear(self, number: int, windows: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """`(m, window)` -> logits `(m, K)` of model `number` in the view's order of labels, followed by the digests of the detectors
-        to be evaded `(m, K + Σd)`; and what the watching probes make of the first model."""
+        """`(m, window)` -> logits `(m, K)` of model `number` in the view's order of labels, followed by the digests of the
+        detectors to be evaded `(m, K + Σd)`; and what the watching probes make of the first model."""
         model, columns = self.models[number], self._columns[number]
         windows = windows.to(model.device)
         if number or not self._layers:

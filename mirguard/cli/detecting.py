@@ -238,7 +238,7 @@ def report_lines(report: Any) -> list[str]:
     attacks = [heading.attack for heading in report.headings]
     width = max(13, *(len(name) for name in attacks)) + 1
     lines = [
-        f"{report.model}, {report.clips} clips it has not heard; positives: those that fool it, negatives: clean, and with noise of the same SNR"
+        f"{report.model}, {report.clips} clips it has not heard; positives: those that fool it, negatives: clean and noisy ones"
     ]
     lines.append(f"{'':{INDENT}}" + "".join(f"{name:>{width}}" for name in attacks))
     fooled = [f"{one.fooled}/{one.clips}" for one in report.headings]

@@ -4,12 +4,12 @@ Grosse, Manoharan, Papernot, Backes and McDaniel 2017 (arXiv:1702.06280, §6): a
 1 that adversarial examples belong to. The score of a window is z_{K+1} − log Σ_{k≤K} exp z_k, the log-odds of that
 class.
 
-- Here the model is frozen and has a new last layer on its last hidden one: multinomial logistic regression of K + 1
-  classes on standardised activations. Clean and noisy windows are of the class that the model hears them as, attacked
-  ones of class K + 1 and as heavy as both together. Classes that no clean window is heard as have no logit.
+- Here the model is frozen. A second network, of the subnetwork's kind, reads what the model's network takes and is trained with
+  K + 1 classes: clean and noisy windows are of the class that the model hears them as, attacked ones of class K + 1, which is
+  as heavy as all others together. A last layer on the model's last hidden one, which is what there is for models whose layers
+  are no maps, sees much less: traces that the model itself does not look at are gone there.
 - A model that was made with the class (layer "outlier", by the defence of this name) says the log-odds itself: those
-  are read, and nothing is fitted but the threshold. What only a last layer can see is less than what a network sees
-  that was trained for it.
+  are read, and nothing is fitted but the threshold.
 - Tags do not exclude each other, so there is no K + 1 of them.
 """
 
@@ -22,67 +22,74 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mirguard.detectors.fitted import About, Fitted, standardisation
-from mirguard.detectors.learning import STEPS, adversarial_or_not, balance, require_attacked
+from mirguard.detectors.fitted import About, Fitted
+from mirguard.detectors.learning import balance, require_attacked
 from mirguard.detectors.sample import Sample
+from mirguard.detectors.subnetwork import (
+    BATCH,
+    SEED,
+    channels_last,
+    choose_layer,
+    examples,
+    kept_arrays,
+    make_network,
+    network_of,
+    read,
+)
 from mirguard.models.contract import Classifier
 from mirguard.models.networks.outlier import LAYER
-
-STRENGTH = 0.1  # C, the inverse strength of the penalty on the weights
+from mirguard.models.networks.subnetwork import Detector
 
 
 class OutlierClass(Fitted):
-    """`weight (K' + 1, d)` and `bias` of the new last layer, class K + 1 last; None where the model has that class itself."""
+    """`network` of K + 1 classes reads `layer`; where the model has an outlier class, that is the layer and there is none."""
 
     name = "outlier-class"
 
-    def __init__(self, layer: str, weight: np.ndarray | None = None, bias: np.ndarray | None = None) -> None:
+    def __init__(self, layer: str, network: Detector | None = None) -> None:
         self.layers = (layer,)
-        self.weight, self.bias = (None, None) if weight is None else (torch.from_numpy(weight), torch.from_numpy(bias))
+        self.network = None if network is None else network.cpu().eval().requires_grad_(False)
 
     @classmethod
     def fit(cls, clean: Sample, noisy: Sample | None, adversarial: Sample | None, values: Mapping[str, Any]) -> Self:
-        from sklearn.linear_model import LogisticRegression
-
         model = clean.model
         if LAYER in model.layers:
             return cls(LAYER)
         require_attacked(cls.name, adversarial)
-        layer, samples = model.layers[-1], (clean, noisy, adversarial)
-        x = np.concatenate([sample.heard((layer,), lambda heard, _z: heard[layer].flatten(1)) for sample in samples])
-        attacked = adversarial_or_not(*samples)
-        heard_as = np.concatenate([sample.logits.argmax(1) for sample in samples])
-        classes = np.where(attacked == 1, len(model.labels), heard_as)
-        mean, scale = standardisation(x[attacked == 0])
-        clean.pause()
-        found = LogisticRegression(C=STRENGTH, max_iter=STEPS).fit(
-            (x - mean) / scale, classes, sample_weight=balance(attacked)
-        )
-        weight, bias = found.coef_, found.intercept_
-        if len(weight) == 1:  # of two classes the first has logit 0
-            weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-        weight = weight / scale
-        return cls(
-            layer,
-            np.ascontiguousarray(weight, np.float32),
-            np.ascontiguousarray(bias - weight @ mean, np.float32),
-        )
+        layer, shape = choose_layer(clean, None)
+        x, attacked, logits = examples(layer, shape, clean, noisy, adversarial)
+        k = logits.shape[1]
+        classes = torch.where(attacked == 1, k, logits.argmax(1))
+        weight = torch.from_numpy(balance(attacked.numpy())).float()
+        network, draw = make_network(tuple(x.shape[1:]), k + 1), torch.Generator().manual_seed(SEED)
+        optimiser = torch.optim.Adam(network.parameters(), lr=values["learning_rate"])
+        network.train()
+        for _epoch in range(values["epochs"]):
+            for some in torch.randperm(len(x), generator=draw).split(BATCH):
+                clean.pause()
+                if len(some) < 2:  # has no variance to normalise by
+                    continue
+                loss = F.cross_entropy(network(channels_last(x[some])), classes[some], reduction="none")
+                optimiser.zero_grad()
+                (loss * weight[some]).mean().backward()
+                optimiser.step()
+        return cls(layer, network)
 
     def digest(self, heard: Mapping[str, torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
-        x = heard[self.layers[0]].flatten(1)
-        if self.weight is None:
-            return x
-        z = F.linear(x.float(), self.weight.to(x.device), self.bias.to(x.device))
+        """The log-odds of class K + 1, `(m, 1)`."""
+        if self.network is None:
+            return heard[LAYER].flatten(1)
+        z = self.network(read(self.layers[0], heard).cpu()).to(logits.device)
         return z[:, -1:] - torch.logsumexp(z[:, :-1], 1, keepdim=True)
 
     def window_scores(self, digests: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         return digests[..., 0]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {} if self.weight is None else {"weight": self.weight.numpy(), "bias": self.bias.numpy()}
+        return {} if self.network is None else kept_arrays(self.layers[0], self.network)
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], about: About, model: Classifier) -> Self:
         if LAYER in model.layers:
             return cls(LAYER)
-        return cls(model.layers[-1], arrays["weight"], arrays["bias"])
+        return cls(*network_of(arrays, len(about.labels) + 1))

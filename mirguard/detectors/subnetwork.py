@@ -64,13 +64,8 @@ class Subnetwork(Fitted):
         if values["dynamic"] and not clean.model.differentiable:
             raise UsageError(f"{clean.model.name} gives no gradient, so there is no dynamic adversary to learn from.")
         layer, shape = choose_layer(clean, values["layer"])
-        samples = (clean, noisy, adversarial)
-        share = MOST_NUMBERS / (sum(len(one.windows) for one in samples) * int(np.prod(shape)))
-        if share < 1.0:
-            samples = tuple(_part(one, share) for one in samples)
-        x = torch.cat([torch.from_numpy(one.heard((layer,), lambda heard, _z: read(layer, heard))) for one in samples])
-        y = torch.from_numpy(adversarial_or_not(*samples))
-        training = Training(x.shape[1:], values["learning_rate"])
+        x, y, _logits = examples(layer, shape, clean, noisy, adversarial)
+        training = Training(tuple(x.shape[1:]), values["learning_rate"])
         for _epoch in range(values["epochs"]):
             training.epoch(x, y, clean)
         if values["dynamic"]:
@@ -88,36 +83,41 @@ class Subnetwork(Fitted):
         return digests[..., 0]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        if self.network is None:
-            return {}
-        kept = {
-            key: value.contiguous().numpy()
-            for key, value in self.network.state_dict().items()
-            if value.is_floating_point()
-        }
-        return kept | {
-            "layer": np.frombuffer(self.layers[0].encode(), np.uint8),
-            "shape": np.array(self.network.shape, np.int64),
-        }
+        return {} if self.network is None else kept_arrays(self.layers[0], self.network)
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray], about: About, model: Classifier) -> Self:
-        if LAYER in model.layers:
-            return cls(LAYER)
-        network = _network(tuple(arrays["shape"].tolist()))
-        weights = {key: torch.from_numpy(value) for key, value in arrays.items() if key not in ("layer", "shape")}
-        counters = {key for key, value in network.state_dict().items() if not value.is_floating_point()}
+        return cls(LAYER) if LAYER in model.layers else cls(*network_of(arrays))
+
+
+def kept_arrays(layer: str, network: Detector) -> dict[str, np.ndarray]:
+    """The arrays of a network and which layer it reads."""
+    kept = {key: value.contiguous().numpy() for key, value in network.state_dict().items() if value.is_floating_point()}
+    return kept | {
+        "layer": np.frombuffer(layer.encode(), np.uint8),
+        "shape": np.array(network.shape, np.int64),
+    }
+
+
+def network_of(arrays: Mapping[str, np.ndarray], outputs: int = 1) -> tuple[str, Detector]:
+    """The layer and the network again; ValueError for arrays that belong to another one."""
+    network = make_network(tuple(arrays["shape"].tolist()), outputs)
+    weights = {key: torch.from_numpy(value) for key, value in arrays.items() if key not in ("layer", "shape")}
+    counters = {key for key, value in network.state_dict().items() if not value.is_floating_point()}
+    try:
         missing, strange = network.load_state_dict(weights, strict=False)
-        if strange or set(missing) - counters:
-            raise ValueError("weights of another network")
-        return cls(arrays["layer"].tobytes().decode(), network)
+    except RuntimeError as error:
+        raise ValueError("weights of another shape") from error
+    if strange or set(missing) - counters:
+        raise ValueError("weights of another network")
+    return arrays["layer"].tobytes().decode(), network
 
 
 class Training:
     """A subnetwork for a layer of this `shape` (without the batch), while it learns."""
 
     def __init__(self, shape: Sequence[int], learning_rate: float) -> None:
-        self.network = _network(tuple(shape))
+        self.network = make_network(tuple(shape))
         self._optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
         self._draw = torch.Generator().manual_seed(SEED)
 
@@ -129,7 +129,7 @@ class Training:
             clean.pause()
             if len(some) < 2:  # has no variance to normalise by
                 continue
-            log_odds = self.network(_channels_last(x[some]))[:, 0]
+            log_odds = self.network(channels_last(x[some]))[:, 0]
             loss = F.binary_cross_entropy_with_logits(log_odds, y[some].float(), weight=weight[some])
             self._optimiser.zero_grad()
             loss.backward()
@@ -181,7 +181,7 @@ def dynamic_adversary(
     return x + delta
 
 
-def _channels_last(x: torch.Tensor) -> torch.Tensor:
+def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
@@ -206,15 +206,30 @@ def choose_layer(clean: Sample, wanted: str | None) -> tuple[str, tuple[int, ...
     return layer, shape
 
 
+def examples(
+    layer: str, shape: tuple[int, ...], clean: Sample, noisy: Sample, adversarial: Sample
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What the layer gives for all windows `(n, ...)`, 1 where they are adversarial `(n,)`, and the model's logits `(n, K)`; some
+    of them, drawn by chance, where all would not fit into memory."""
+    samples = (clean, noisy, adversarial)
+    share = MOST_NUMBERS / (sum(len(one.windows) for one in samples) * int(np.prod(shape)))
+    if share < 1.0:
+        samples = tuple(_part(one, share) for one in samples)
+    x = [torch.from_numpy(one.heard((layer,), lambda heard, _z: read(layer, heard))) for one in samples]
+    logits = torch.from_numpy(np.concatenate([one.logits for one in samples]))
+    return torch.cat(x), torch.from_numpy(adversarial_or_not(*samples)), logits
+
+
 def read(layer: str, heard: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """What the subnetwork takes of the layer `(m, ...)`."""
     return with_channels(layer, heard[layer]).float()
 
 
-def _network(shape: tuple[int, ...]) -> Detector:
+def make_network(shape: tuple[int, ...], outputs: int = 1) -> Detector:
+    """A network that reads a layer of this shape (without the batch), as yet untrained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        network = Detector(shape, CHANNELS)
+        network = Detector(shape, CHANNELS, outputs)
     if len(shape) == 3:
         network = network.to(memory_format=torch.channels_last)  # few channels learn twice as fast so
     network.shape = shape

@@ -125,6 +125,7 @@ def fit_detectors(
     names: Sequence[str] | None = None,
     *,
     seed: int = 0,
+    attacked: int = MOST_ATTACKED,
     keeping: bool = True,
     progress: Tell | None = None,
     cancel: threading.Event | None = None,
@@ -132,9 +133,9 @@ def fit_detectors(
 ) -> FittedSet:
     """Fit detectors (default: all) on a folder of clean music, on clean clips or on a sample, and keep them for this model.
 
-    What a detector needs of noisy and attacked sounds is made of the clean ones. `progress(sentence, fraction or None)` hears of
-    every step. A detector that the model or the clips do not allow for is told in `troubles`; what is wrong with all of them
-    raises UsageError or FileError."""
+    What a detector needs of noisy and attacked sounds is made of at the most `attacked` clean windows. `progress(sentence,
+    fraction or None)` hears of every step. A detector that the model or the clips do not allow for is told in
+    `troubles`; what is wrong with all of them raises UsageError or FileError."""
     chosen = [find_detector(name) for name in names] if names else list(list_detectors())
     clean = (
         source
@@ -146,7 +147,7 @@ def fit_detectors(
     for number, detector in enumerate(chosen):
         try:
             if detector.needed(model) and adversarial is None and clean.size > 1:
-                noisy, adversarial = disturbed(clean.divided(PUT_ASIDE)[0], seed, progress=progress)
+                noisy, adversarial = disturbed(clean.divided(PUT_ASIDE)[0], seed, most=attacked, progress=progress)
             if progress:
                 progress(f"Fitting {detector.title}", number / len(chosen))
             found[detector.name] = made = fit(detector.name, clean, noisy, adversarial)

@@ -184,9 +184,7 @@ class TorchClassifier(Classifier):
             if layer not in self._taps:
                 raise UsageError(f"{self.name} has no layer {layer!r}; it has {', '.join(self.layers)}.")
             module = self.network.get_submodule(self._taps[layer])
-            handles.append(
-                module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out))
-            )
+            handles.append(module.register_forward_hook(lambda _m, _i, out, layer=layer: found.__setitem__(layer, out)))
         try:
             representation = self.represent(waveform)
             logits = self.decide(representation)

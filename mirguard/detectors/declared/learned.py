@@ -5,6 +5,9 @@ from __future__ import annotations
 from mirguard.detectors.detector import ADVERSARIAL, NOISY, Detector
 from mirguard.parameters import Parameter
 
+EPOCHS = Parameter("epochs", "Times through all examples.", kind=int, default=20, minimum=1, maximum=1000, scale="log")
+LEARNING_RATE = Parameter("learning_rate", "Adam's.", default=1e-3, minimum=1e-6, maximum=0.1, scale="log")
+
 DETECTORS: tuple[Detector, ...] = (
     Detector(
         "conv-cascade",
@@ -27,9 +30,10 @@ DETECTORS: tuple[Detector, ...] = (
     Detector(
         "outlier-class",
         "Outlier class",
-        "Would a new last layer with one class more call it adversarial?",
+        "Would a network with one class more than the model call it adversarial?",
         "Grosse et al. 2017",
         "mirguard.detectors.outlier_class:OutlierClass",
+        (EPOCHS, LEARNING_RATE),
         needs=(NOISY, ADVERSARIAL),
         refuses_tags="tags do not exclude each other, so there is no outlier class beside them.",
         own_layer="outlier",
@@ -47,10 +51,8 @@ DETECTORS: tuple[Detector, ...] = (
                 kind=str,
                 optional=True,
             ),
-            Parameter(
-                "epochs", "Times through all examples.", kind=int, default=20, minimum=1, maximum=1000, scale="log"
-            ),
-            Parameter("learning_rate", "Adam's.", default=1e-3, minimum=1e-6, maximum=0.1, scale="log"),
+            EPOCHS,
+            LEARNING_RATE,
             Parameter(
                 "dynamic",
                 "Go on learning from attacks that know the subnetwork and evade it.",

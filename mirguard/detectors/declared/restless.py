@@ -65,7 +65,7 @@ DETECTORS: tuple[Detector, ...] = (
             Parameter(
                 "snr",
                 "How far the noise lies below the sound.",
-                default=25.0,
+                default=17.5,
                 minimum=0.0,
                 maximum=60.0,
                 unit="dB",

@@ -25,9 +25,10 @@ _KEYS = ("layer", "shape", "channels")
 
 class Detector(nn.Module):
     """What a layer of `shape` (without the batch: channels, rows and columns; channels and steps; or units) gives ->
-    `(batch, 1)`, the log-odds that it is adversarial. `channels` are those of its convolutions (or units of its layers)."""
+    `(batch, 1)`, the log-odds that it is adversarial (or that many logits `outputs`). `channels` are those of its convolutions (or
+    units of its layers)."""
 
-    def __init__(self, shape: tuple[int, ...], channels: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], channels: tuple[int, ...], outputs: int = 1) -> None:
         super().__init__()
         dimensions = len(shape) - 1
         convolution, norm, pool = (
@@ -38,13 +39,13 @@ class Detector(nn.Module):
         around = {"kernel_size": 3, "padding": 1} if dimensions else {}
         layers: list[nn.Module] = [norm(shape[0])]
         rest = min(shape[1:], default=0)  # what pooling leaves of the shortest side
-        for number, (inputs, outputs) in enumerate(pairwise((shape[0], *channels))):
-            layers += [convolution(inputs, outputs, bias=False, **around), norm(outputs), nn.ReLU()]
+        for number, (before, after) in enumerate(pairwise((shape[0], *channels))):
+            layers += [convolution(before, after, bias=False, **around), norm(after), nn.ReLU()]
             if pool is not None and number < 2 and rest >= 4:
                 layers.append(pool(2))
                 rest //= 2
         self.layers = nn.Sequential(*layers)
-        self.out = nn.Linear(channels[-1] * (2 if dimensions else 1), 1)
+        self.out = nn.Linear(channels[-1] * (2 if dimensions else 1), outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.layers(x)
