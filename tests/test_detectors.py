@@ -131,6 +131,8 @@ def test_a_detector_is_the_same_after_keeping(tmp_path):
     kde = fit("kde", clean)
     again = load(keep(kde, tmp_path / "kde.safetensors"), model)
     assert (again.about, again.clean_scores, again.name) == (kde.about, kde.clean_scores, "kde")
+    other = fit("kde", clean.part(np.arange(11)))
+    assert again.about.reference_hash == kde.about.reference_hash != other.about.reference_hash
     digests = torch.from_numpy(clean.digests(kde))[:3]
     for label in model.labels:
         assert again.score(digests, label) == pytest.approx(kde.score(digests, label), rel=1e-12)

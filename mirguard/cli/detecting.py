@@ -60,7 +60,12 @@ def _detect(options: argparse.Namespace) -> int:
     about = {
         "model": model.name,
         "model_hash": model.hash,
-        "reference": {"source": rests_on.source, "clips": rests_on.size, "skipped": list(rests_on.skipped)},
+        "reference": {
+            "source": rests_on.source,
+            "hash": rests_on.reference_hash,
+            "clips": rests_on.size,
+            "skipped": list(rests_on.skipped),
+        },
     }
     return each_file(options, about, plain, show)
 

@@ -6,6 +6,7 @@ mean over its windows. Everything is torch, so that what is differentiable can b
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class About:
     hashes: tuple[str, ...]
     skipped: tuple[str, ...]
     values: Mapping[str, Any]
+
+    @property
+    def reference_hash(self) -> str:
+        """Of the clean clips, in whatever order they were heard."""
+        return hashlib.sha256("\n".join(sorted(self.hashes)).encode()).hexdigest()
 
 
 class Fitted:
