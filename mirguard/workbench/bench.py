@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from mirguard.playback.player import Player
+from mirguard.workbench.collector import Collector
 from mirguard.workbench.document import Document
 from mirguard.workbench.lanes import Answer, Lane, Request
 from mirguard.workbench.pictures import prepare_pictures
@@ -24,6 +25,7 @@ class Bench(QObject):
 
     def __init__(self, player: Player | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.collector = Collector(self)
         self.document = Document()
         self.player = player or Player()
         self.engine = Lane("engine", prepare_engine, self)
@@ -56,6 +58,7 @@ class Bench(QObject):
         """Cancel all work, fall silent, wait for the threads; True if they ended in time."""
         ended = [lane.close() for lane in (self.engine, self.pictures)]
         self.player.close()
+        self.collector.close()
         return all(ended)
 
     def _route(self, answer: Answer) -> None:

@@ -58,8 +58,8 @@ def step_back() -> None:
 def spare_the_collector() -> None:
     """Keep what the libraries have made out of the garbage collector's rounds.
 
-    A full round over torch's and Qt's modules holds Python's lock for 70 to 150 ms: window and sound would wait for it."""
-    gc.collect()
+    A full round over torch's and Qt's modules holds Python's lock for 70 to 150 ms: window and sound would wait for it. Nothing is
+    collected before: not on this thread (see `collector`)."""
     gc.freeze()
 
 
