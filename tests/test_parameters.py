@@ -144,8 +144,8 @@ def test_every_declaration_is_complete(owner, parameter):
     assert parameter.help.endswith(".")
     assert parameter.title
     assert parameter.kind in (float, int, bool, str)
-    names_a_file = parameter.name in ("perturbation", "seeds", "start")
-    assert (parameter.kind is str) == (bool(parameter.choices) or names_a_file)
+    names_something = parameter.name in ("perturbation", "seeds", "start", "layer")  # a file, or a layer of any model
+    assert (parameter.kind is str) == (bool(parameter.choices) or names_something)
     if parameter.kind in (float, int):
         assert parameter.minimum < parameter.maximum
         assert parameter.scale in ("linear", "log")

@@ -199,7 +199,8 @@ class Lane(QObject):
             workshop = self._prepare() if self._prepare else None
         except Exception as error:
             trouble = error
-            log.exception("lane %s cannot start", self.name)
+            if not self._closing:  # libraries cannot be loaded any more once the program is ending
+                log.exception("lane %s cannot start", self.name)
         while True:
             with self._awake:
                 while not self._waiting and not self._closing:
