@@ -104,7 +104,7 @@ def test_the_demonstration_leaves_sounds_picture_and_report(tmp_path, tone, nois
     assert "http" not in report.replace("http-equiv", ""), "the page needs nothing from elsewhere"
     said = capsys.readouterr().out
     assert str(out / "report.html") in said
-    assert "Detector: original" in said
+    assert "Detectors: original" in said and "asked" in said
 
 
 def test_a_demonstration_that_cannot_write_says_so(tmp_path, capsys):
